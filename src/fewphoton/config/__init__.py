@@ -1,0 +1,33 @@
+"""Typed configuration: one frozen model a stage, all described, unknown keys refused with the near miss."""
+
+from fewphoton.config.dataset import CrystalConfig, DatasetConfig, RawSource, ScanSource
+from fewphoton.config.evaluate import EvaluateConfig
+from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, SplitConfig, ThinConfig
+from fewphoton.config.load import load_run, load_section
+from fewphoton.config.reconstruct import AssembleConfig, GridConfig, ReconstructConfig
+from fewphoton.config.run import RunConfig, StagesConfig
+from fewphoton.config.simulate import SimulateRotationConfig
+from fewphoton.config.sweep import SweepPoint, sweep_points
+
+__all__ = [
+    "AddBackgroundConfig",
+    "AssembleConfig",
+    "CollapseConfig",
+    "CountPhotonsConfig",
+    "CrystalConfig",
+    "DatasetConfig",
+    "EvaluateConfig",
+    "GridConfig",
+    "RawSource",
+    "ReconstructConfig",
+    "RunConfig",
+    "ScanSource",
+    "SimulateRotationConfig",
+    "SplitConfig",
+    "StagesConfig",
+    "SweepPoint",
+    "ThinConfig",
+    "load_run",
+    "load_section",
+    "sweep_points",
+]

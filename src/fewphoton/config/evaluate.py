@@ -1,0 +1,28 @@
+"""Configuration of evaluate."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fewphoton.config.section import Section
+
+
+class EvaluateConfig(Section):
+    """Integrate peaks, merge, and compare with a reference."""
+
+    peak_radius_voxels: float = Field(default=2.0, gt=0)
+    """Radius of the sphere in which a peak is integrated (Ayyer et al. 2015: 2 voxels)."""
+    n_shells: int = Field(default=10, ge=1)
+    """Resolution shells of equal width in q."""
+    low_q_fraction: float = Field(default=0.5, gt=0, le=1)
+    """Low q, for the single-number R(high-low), is below this fraction of the largest measured q."""
+    patterson_voxels: int = Field(default=53, ge=8)
+    """Voxels along an edge of the Patterson map (53 in the paper)."""
+    frame_tolerance_steps: float = Field(default=1.0, gt=0)
+    """A frame counts as oriented when its angle is within this many orientation steps of the truth."""
+    frame_tolerance_deg: float | None = Field(default=None, gt=0)
+    """The same in degrees, in place of steps."""
+    shuffles: int = Field(default=20, ge=1)
+    """Random permutations of the orientations that give the level of chance."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the permutations."""

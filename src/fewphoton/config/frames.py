@@ -1,0 +1,98 @@
+"""Configuration of the stages that make photon frames: count-photons, collapse, thin, add-background, split."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from fewphoton.config.section import Section
+
+
+class CountPhotonsConfig(Section):
+    """Raw ADU to photons."""
+
+    calibration: Literal["given", "dark", "fit", "jungfrau", "photons"] = "fit"
+    """Where offset and gain come from: `given` numbers or a calibration file, `dark` frames (offset and noise; gain
+    from adu_per_photon), `fit` to the data's own 0- and 1-photon peaks, `jungfrau` pedestals and gains of three
+    stages, or `photons` when the frames already hold photon counts."""
+    adu_per_photon: float | None = Field(default=None, gt=0)
+    """Nominal gain: ADU that one photon adds (start value of the fit; the gain itself for `given` and `dark`)."""
+    offset_adu: float | None = None
+    """Uniform offset for `given` where no calibration file is named."""
+    read_noise_adu: float | None = Field(default=None, gt=0)
+    """Read noise (standard deviation) for `given`; measured otherwise."""
+    threshold_photons: float = Field(default=0.6, gt=0, lt=1)
+    """A pixel holds n photons when its signal lies in (n - 1 + threshold, n + threshold] photons."""
+    fit_frames: int = Field(default=500, ge=2)
+    """Frames, spread over the run, that the fit of offset, gain and noise reads."""
+    fit_per: Literal["pixel", "panel"] = "pixel"
+    """Offsets are fitted per pixel, or per panel (ASIC) where there are too few frames; gains always per panel."""
+    common_mode: bool = False
+    """Subtract each panel's own median from each frame before the threshold."""
+    photon_energy_kev: float | None = Field(default=None, gt=0)
+    """Photon energy, needed by `jungfrau` to turn keV into photons."""
+    minimum_valid_adu: float | None = None
+    """Values below are bad reads: the pixel is left out of that frame's photons and counted (NaN always is)."""
+    max_noise_ratio: float = Field(default=4.0, gt=1)
+    """A pixel is bad when its noise exceeds this multiple of its panel's median noise, dead below its inverse."""
+    max_hot_ratio: float = Field(default=50.0, gt=1)
+    """A pixel is hot when it counts more than this multiple of the local expectation, beyond Poisson chance."""
+    max_total_sigma: float = Field(default=20.0, gt=0)
+    """Frames whose photon total lies this many (robust, at least Poisson) sigmas above the median are rejected."""
+    exposures_per_batch: int | None = Field(default=None, ge=1)
+    """Exposures in an uninterrupted series where the files do not say; None: one series a file."""
+    omega_start_deg: float | None = None
+    """Goniometer angle of the first exposure where the files do not hold angles."""
+    omega_step_deg: float | None = None
+    """Rotation in one exposure where the files do not hold angles."""
+    chunk_frames: int = Field(default=256, ge=1)
+    """Raw frames held in memory at a time."""
+
+
+class CollapseConfig(Section):
+    """Sum successive frames of a batch."""
+
+    n_frames: int | None = Field(default=None, ge=1)
+    """Frames summed into one. Give this or collapse_deg."""
+    collapse_deg: float | None = Field(default=None, gt=0)
+    """Rotation range summed into one frame, in degrees, counted from the batch's first angle."""
+    drop_incomplete: bool = False
+    """Leave out the last group of a batch where it is shorter than the others."""
+    pixel_binning: int = Field(default=1, ge=1)
+    """Sum squares of this many pixels along each axis into one."""
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> CollapseConfig:
+        if (self.n_frames is None) == (self.collapse_deg is None):
+            raise ValueError("collapse needs exactly one of n_frames and collapse_deg")
+        return self
+
+
+class ThinConfig(Section):
+    """Binomial thinning: keep each photon with one probability, so that the mean falls to the wanted one."""
+
+    photons_per_frame: float = Field(gt=0)
+    """Wanted mean photons per frame, over all frames."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the random draws."""
+
+
+class AddBackgroundConfig(Section):
+    """Poisson photons of a smooth background, added to each frame (Ayyer et al. 2015, section 4.2)."""
+
+    percent: float = Field(ge=0)
+    """Mean background photons per frame in percent of the mean signal photons per frame."""
+    shape: Literal["uniform", "radial"] = "uniform"
+    """`uniform` over the unmasked pixels, or `radial`: a Gaussian in q of width radial_width_inv_angstrom."""
+    radial_width_inv_angstrom: float = Field(default=0.3, gt=0)
+    """Standard deviation in q of the radial shape."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the random draws."""
+
+
+class SplitConfig(Section):
+    """Part the exposures of a run into independent halves."""
+
+    part: Literal["even", "odd"] = "even"
+    """Which exposures are kept, by their place in the source."""

@@ -1,0 +1,67 @@
+"""Reading configuration files into checked models, with errors that name the key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from fewphoton.config.run import RunConfig
+from fewphoton.config.section import Section
+from fewphoton.errors import ConfigError
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def _explain(origin: str, error: ValidationError) -> ConfigError:
+    lines = [f"{origin}: the configuration is not valid"]
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        lines.append(f"  {key}: {problem['msg'].removeprefix('Value error, ')}")
+    return ConfigError("\n".join(lines))
+
+
+def check_section(model: type[AnySection], content: Any, origin: str) -> AnySection:
+    """Validate ``content`` as ``model``.
+
+    Raises
+    ------
+    ConfigError
+        Listing every offending key with its reason, and near misses for unknown keys.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _explain(origin, error) from error
+
+
+def load_section(model: type[AnySection], text: str, origin: str) -> AnySection:
+    """Parse YAML (or JSON, which is YAML) text and validate it as ``model``."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+    return check_section(model, {} if content is None else content, origin)
+
+
+def load_run(path: Path | str) -> RunConfig:
+    """Read a run's configuration file (YAML).
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is no YAML, or holds unknown keys or wrong values.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror or error}") from error
+    return load_section(RunConfig, text, str(path))
+
+
+def run_schema() -> str:
+    """Return the JSON schema of a run's configuration, indented and ending in a newline."""
+    return json.dumps(RunConfig.model_json_schema(), indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,59 @@
+"""The whole configuration of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from fewphoton.config.dataset import DatasetConfig
+from fewphoton.config.evaluate import EvaluateConfig
+from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, ThinConfig
+from fewphoton.config.reconstruct import AssembleConfig, ReconstructConfig
+from fewphoton.config.section import Section
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class StagesConfig(Section):
+    """Parameters of each stage; a stage that is optional runs only where its section is given."""
+
+    count_photons: CountPhotonsConfig = CountPhotonsConfig()
+    """ADU to photons."""
+    collapse: CollapseConfig = CollapseConfig(n_frames=1)
+    """Sum successive frames."""
+    thin: ThinConfig | None = None
+    """Optional: thin to a mean photon number."""
+    add_background: AddBackgroundConfig | None = None
+    """Optional: add Poisson background."""
+    reconstruct: ReconstructConfig = ReconstructConfig()
+    """EMC."""
+    assemble: AssembleConfig = AssembleConfig()
+    """Reference volume from known angles; its grid, corrections and q_max are taken from reconstruct."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """Peaks, R factors, Patterson map."""
+
+
+class RunConfig(Section):
+    """A run: datasets, stages, sweep."""
+
+    run: Name
+    """Name of the run; results go to results/<run>/."""
+    title: str = ""
+    """Headline of the report."""
+    data_dir: Path | None = None
+    """Folder with local copies of public data sets; the environment variable FEWPHOTON_DATA names it as well."""
+    datasets: dict[Name, DatasetConfig] = Field(min_length=1)
+    """Datasets by name; every stage runs on every dataset."""
+    stages: StagesConfig = StagesConfig()
+    """Parameters of the stages."""
+    sweep: dict[str, list[int | float | str]] = Field(default_factory=dict)
+    """Lists of values for parameters of stages, as `stage.key: [values]`; all combinations run."""
+
+    @model_validator(mode="after")
+    def _sweep_is_valid(self) -> RunConfig:
+        from fewphoton.config.sweep import sweep_points  # the sweep needs this class, so it is imported late
+
+        sweep_points(self)
+        return self

@@ -1,0 +1,98 @@
+"""Sweeps: from lists of stage parameters to points, and from a point to the folder of each stage.
+
+A stage's results depend only on parameters of itself and of the stages before it. The folder of a stage
+therefore names only those, and points that share them share the result.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewphoton.config.run import RunConfig
+
+FRAME_STAGES = ("count_photons", "collapse", "thin", "add_background")
+"""Stages that turn photon frames into photon frames, in order."""
+ORDER = (*FRAME_STAGES, "reconstruct", "evaluate")
+"""Stages that a sweep may vary, in pipeline order."""
+BASE = "base"
+"""Folder name of a stage on which no sweep parameter bears."""
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """Values of the swept parameters, as ((stage, key, value), …) in pipeline order."""
+
+    values: tuple[tuple[str, str, int | float | str], ...] = ()
+
+    def until(self, stage: str) -> SweepPoint:
+        """Return the point restricted to parameters of ``stage`` and the stages before it."""
+        reach = ORDER.index(stage)
+        return SweepPoint(tuple(item for item in self.values if ORDER.index(item[0]) <= reach))
+
+    @property
+    def folder(self) -> str:
+        """Folder name: ``stage.key~value`` joined by commas, or ``base``."""
+        return ",".join(f"{stage}.{key}~{value}" for stage, key, value in self.values) or BASE
+
+    def section(self, run: RunConfig, stage: str) -> dict[str, Any]:
+        """Parameters of ``stage`` at this point as plain JSON-ready values."""
+        content = run.stages.model_dump(mode="json")[stage] or {}
+        for swept_stage, key, value in self.values:
+            if swept_stage == stage:
+                content[key] = value
+        if stage == "collapse" and self._swept("collapse", "n_frames"):
+            content["collapse_deg"] = None
+        if stage == "collapse" and self._swept("collapse", "collapse_deg"):
+            content["n_frames"] = None
+        return dict(content)
+
+    def _swept(self, stage: str, key: str) -> bool:
+        return any((s, k) == (stage, key) for s, k, _ in self.values)
+
+
+def sweep_points(run: RunConfig) -> list[SweepPoint]:
+    """Return all combinations of the run's sweep, checked against the models of their stages.
+
+    Raises
+    ------
+    ValueError
+        If a name is no parameter of a stage that runs, a list is empty or repeats a value, or a value is refused.
+    """
+    stages = type(run.stages).model_fields
+    axes = []
+    for name, values in run.sweep.items():
+        stage, _, key = name.partition(".")
+        known = [f"{s}.{k}" for s in ORDER for k in _parameters(run, s)]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"stages that can be swept: {', '.join(ORDER)}"
+            raise ValueError(f"sweep: {name!r} is no parameter of a stage that runs; {hint}")
+        if not values or len(set(values)) != len(values):
+            raise ValueError(f"sweep: {name} needs a list of different values, found {values}")
+        axes.append([(stage, key, value) for value in values])
+    axes.sort(key=lambda axis: (ORDER.index(axis[0][0]), axis[0][1]))
+    points = [SweepPoint(tuple(values)) for values in itertools.product(*axes)]
+    for point in points:
+        for stage in {item[0] for item in point.values}:
+            _model(stages[stage].annotation).model_validate(point.section(run, stage))
+    return points
+
+
+def _model(annotation: Any) -> Any:
+    """Return the section's class; an optional section is annotated as a union with None."""
+    options = [option for option in getattr(annotation, "__args__", (annotation,)) if option is not type(None)]
+    return options[0]
+
+
+def _parameters(run: RunConfig, stage: str) -> tuple[str, ...]:
+    section = getattr(run.stages, stage)
+    return () if section is None else tuple(type(section).model_fields)
+
+
+def frame_chain(run: RunConfig) -> list[str]:
+    """Return the frame stages of this run after count_photons, in order; optional ones only where configured."""
+    return [stage for stage in FRAME_STAGES[1:] if getattr(run.stages, stage) is not None]

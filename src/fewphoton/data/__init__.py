@@ -1,0 +1,22 @@
+"""The nouns of the suite: frozen, validated, NumPy only."""
+
+from fewphoton.data.crystal import Crystal
+from fewphoton.data.detector import Beam, Detector, Panel
+from fewphoton.data.frames import FrameTable, PhotonFrames
+from fewphoton.data.orientations import Orientations
+from fewphoton.data.peaks import PeakTable
+from fewphoton.data.reflections import Reflections
+from fewphoton.data.volume import IntensityVolume
+
+__all__ = [
+    "Beam",
+    "Crystal",
+    "Detector",
+    "FrameTable",
+    "IntensityVolume",
+    "Orientations",
+    "Panel",
+    "PeakTable",
+    "PhotonFrames",
+    "Reflections",
+]

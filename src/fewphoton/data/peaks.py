@@ -1,0 +1,54 @@
+"""Peaks found in frames: positions, photons, significance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewphoton.data.arrays import frozen_array
+from fewphoton.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class PeakTable:
+    """One row a peak, ordered by frame.
+
+    Positions count pixels from the centre of the first pixel of the frame array (its centre is 0.0), slow and fast.
+
+    Parameters
+    ----------
+    frame : ndarray of int64, `(n_peaks,)`
+        Frame number, never falling.
+    slow_px, fast_px : ndarray of float32, `(n_peaks,)`
+        Centroid in pixels of the frame array.
+    intensity : ndarray of float32, `(n_peaks,)`
+        Background-subtracted sum in photons (or the detector's unit).
+    sigma : ndarray of float32, `(n_peaks,)`
+        Standard deviation of ``intensity``, not negative.
+    """
+
+    frame: NDArray[np.int64]
+    slow_px: NDArray[np.float32]
+    fast_px: NDArray[np.float32]
+    intensity: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        n_peaks = len(self.frame)
+        for column in fields(self):
+            dtype = np.int64 if column.name == "frame" else np.float32
+            values = frozen_array(f"peak table: {column.name}", getattr(self, column.name), dtype, (n_peaks,))
+            object.__setattr__(self, column.name, values)
+        if n_peaks and (np.diff(self.frame) < 0).any():
+            raise DataError("peak table: frame numbers must not fall")
+        if n_peaks and not (self.sigma >= 0).all():
+            raise DataError("peak table: sigma must not be negative or NaN")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def counts(self, n_frames: int) -> NDArray[np.int64]:
+        """Peaks in each of ``n_frames`` frames, int64 `(n_frames,)`."""
+        return np.bincount(self.frame, minlength=n_frames)

@@ -1,0 +1,1 @@
+"""Expand-maximize-compress: an intensity volume from frames of unknown orientation."""

@@ -1,0 +1,1 @@
+"""From volumes to reflections, R factors, correlations and the Patterson map."""

@@ -1,0 +1,1 @@
+"""Figures: each reads result files only."""

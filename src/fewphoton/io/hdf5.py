@@ -1,0 +1,135 @@
+"""Opening HDF5 files so that every way they can be wrong becomes a typed error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from fewphoton.errors import InputFileError
+from fewphoton.io.atomic import written_aside
+
+COMPRESSION: dict[str, Any] = dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
+"""Bitshuffle-LZ4, the compression of every larger dataset."""
+
+
+@contextlib.contextmanager
+def opened(path: Path | str) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    InputFileError
+        If the file is missing, is no HDF5 file, is truncated, or breaks while it is read.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise InputFileError(source, "no such file")
+    if source.is_dir():
+        raise InputFileError(source, "is a folder, not an HDF5 file")
+    try:
+        file = h5py.File(source, "r")
+    except OSError as error:
+        raise InputFileError(
+            source, "cannot be opened as HDF5 (truncated, or another format)", found=str(error).splitlines()[0]
+        ) from error
+    try:
+        with file:
+            yield file
+    except OSError as error:
+        raise InputFileError(source, "breaks while it is read (truncated or corrupt data)", found=error) from error
+
+
+def dataset(
+    file: h5py.File | h5py.Group,
+    name: str,
+    *,
+    kind: str | None = None,
+    shape: tuple[int | None, ...] | None = None,
+) -> h5py.Dataset:
+    """Return a dataset after checking that it is there and is what it should be.
+
+    Parameters
+    ----------
+    file : h5py.File or h5py.Group
+        Where to look.
+    name : str
+        Path inside ``file``; soft, external and virtual links are followed.
+    kind : str, optional
+        Allowed NumPy kinds, for example ``"iu"`` for integers or ``"f"``.
+    shape : tuple, optional
+        Wanted shape; None stands for any length.
+
+    Raises
+    ------
+    InputFileError
+        Naming file, dataset, what was expected and what was found.
+    """
+    path = file.file.filename
+    try:
+        item = file[name]
+    except (KeyError, OSError) as error:
+        near = ", ".join(sorted(file)[:12]) or "nothing"
+        raise InputFileError(
+            path, "dataset is missing or its link is broken", where=name, found=f"{file.name} holds {near}"
+        ) from error
+    if not isinstance(item, h5py.Dataset):
+        raise InputFileError(path, "is a group", where=name, expected="a dataset")
+    if kind is not None and item.dtype.kind not in kind:
+        names = {"i": "integers", "u": "unsigned integers", "f": "floats", "b": "booleans", "S": "text", "O": "text"}
+        wanted = " or ".join(names.get(letter, letter) for letter in kind)
+        raise InputFileError(path, "has the wrong type", where=name, expected=wanted, found=item.dtype)
+    if shape is not None and (
+        item.ndim != len(shape) or any(w is not None and w != h for w, h in zip(shape, item.shape, strict=True))
+    ):
+        wanted_shape = tuple("any" if n is None else n for n in shape)
+        raise InputFileError(path, "has the wrong shape", where=name, expected=wanted_shape, found=item.shape)
+    return item
+
+
+def attribute(item: h5py.Dataset | h5py.Group, name: str) -> Any:
+    """Return an attribute, or raise InputFileError naming file, object and attribute."""
+    if name not in item.attrs:
+        raise InputFileError(item.file.filename, f"attribute {name!r} is missing", where=item.name)
+    value = item.attrs[name]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@contextlib.contextmanager
+def created(path: Path | str) -> Iterator[h5py.File]:
+    """Open a new HDF5 file under a temporary name; it takes its final name when the block ends well."""
+    with written_aside(path) as aside, h5py.File(aside, "w", libver="v110", track_order=True) as file:
+        yield file
+
+
+def store(group: h5py.Group, name: str, values: Any, **attributes: Any) -> h5py.Dataset:
+    """Write an array (compressed where it is larger than 64 KiB) with its attributes, for example ``units``."""
+    array = np.asarray(values)
+    options = COMPRESSION if array.nbytes > 65536 else {}
+    item = group.create_dataset(name, data=array, **options)
+    item.attrs.update(attributes)
+    return item
+
+
+def is_kind(path: Path | str, wanted: str) -> bool:
+    """Tell whether ``path`` is an HDF5 file of ours of the kind ``wanted`` (root attribute ``fewphoton_kind``)."""
+    with opened(path) as file:
+        return bool(file.attrs.get("fewphoton_kind") == wanted)
+
+
+def require_kind(file: h5py.File, wanted: str) -> None:
+    """Raise InputFileError unless the root attribute ``fewphoton_kind`` is ``wanted``."""
+    found = file.attrs.get("fewphoton_kind")
+    if found != wanted:
+        raise InputFileError(
+            file.filename,
+            "is not the kind of file this step reads",
+            where="/ attribute fewphoton_kind",
+            expected=wanted,
+            found=found or "a file of another program",
+        )

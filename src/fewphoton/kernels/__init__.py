@@ -1,0 +1,1 @@
+"""Every jitted function of the project: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""From raw ADU to photon frames."""

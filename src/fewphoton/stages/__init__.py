@@ -1,0 +1,35 @@
+"""The stages in pipeline order: the table of contents of the suite. Modules are imported only when they run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """A command of the suite."""
+
+    name: str
+    summary: str
+
+    @property
+    def module(self) -> str:
+        """Module that holds the stage."""
+        return f"fewphoton.stages.{self.name.replace('-', '_')}"
+
+
+STAGES = (
+    Stage("simulate-rotation", "simulate a rotation experiment: raw ADU (or photons) and its ground truth"),
+    Stage("import-scan", "turn a sparse rotation scan (row, column, intensity lists) into photon frames"),
+    Stage("count-photons", "turn raw ADU into photon frames: offset, gain, threshold, bad pixels, bad frames"),
+    Stage("split", "keep the even or the odd exposures"),
+    Stage("collapse", "sum successive frames of a batch, by number or by angle"),
+    Stage("thin", "thin frames binomially to a wanted mean photon number"),
+    Stage("add-background", "add Poisson background to frames"),
+    Stage("export-emc", "write photon frames as a Dragonfly .emc file (binary or HDF5)"),
+    Stage("import-emc", "read photon frames from a Dragonfly .emc file (binary or HDF5)"),
+    Stage("reconstruct", "find the intensity volume from frames of unknown orientation (EMC; runs under MPI)"),
+    Stage("assemble", "merge frames of known angles into an intensity volume"),
+    Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
+    Stage("draw-figure", "draw one figure of the report from result files"),
+    Stage("collect-metrics", "join the metrics of all points into one table"),
+)

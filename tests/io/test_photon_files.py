@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from fewphoton.data import PhotonFrames
+from fewphoton.errors import DataError, InputFileError
+from fewphoton.io.photon_files import open_photon_file, read_photon_file, write_photon_file
+from tests.conftest import random_frames
+
+
+@pytest.fixture
+def path(tmp_path, frames, detector, beam, provenance):
+    target = tmp_path / "frames.h5"
+    with write_photon_file(target, detector, beam, provenance) as writer:
+        writer.append(frames.take(slice(0, 10)))
+        writer.append(frames.take(slice(10, 25)))
+    return target
+
+
+def test_round_trip(path, frames, detector, beam):
+    back, found_detector, found_beam = read_photon_file(path)
+    np.testing.assert_array_equal(back.to_dense(), frames.to_dense())
+    np.testing.assert_array_equal(back.table.omega_start_deg, frames.table.omega_start_deg)
+    assert found_detector.digest() == detector.digest()
+    assert found_beam.wavelength_angstrom == beam.wavelength_angstrom
+
+
+@pytest.mark.parametrize("max_hits", [1, 17, 10**6])
+def test_chunks_join_to_the_whole(path, frames, max_hits):
+    with open_photon_file(path) as reader:
+        joined = PhotonFrames.concatenate(list(reader.chunks(max_hits=max_hits, max_frames=7)))
+    np.testing.assert_array_equal(joined.to_dense(), frames.to_dense())
+
+
+def test_same_input_gives_same_bytes(tmp_path, path, frames, detector, beam, provenance):
+    again = tmp_path / "again" / "frames.h5"
+    with write_photon_file(again, detector, beam, provenance) as writer:
+        writer.append(frames.take(slice(0, 10)))
+        writer.append(frames.take(slice(10, 25)))
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_truncated_file_is_refused(path):
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(InputFileError, match=r"frames\.h5"):
+        read_photon_file(path)
+
+
+def test_failed_write_leaves_nothing(tmp_path, detector, beam, provenance):
+    target = tmp_path / "frames.h5"
+    with pytest.raises(DataError, match="pixels"), write_photon_file(target, detector, beam, provenance) as writer:
+        writer.append(random_frames(3, 7, 1.0))
+    assert list(tmp_path.iterdir()) == []
