@@ -16,7 +16,7 @@ class SimulatedDetector(Section):
     """Tiles of a flat detector normal to the beam."""
 
     tiles: tuple[int, int] = (2, 3)
-    """Tiles along slow (x) and fast (y): the MMPAD is 2 x 3."""
+    """Tiles along the slow (vertical) and fast (horizontal) axis of the frame: the MMPAD is 2 x 3."""
     tile_pixels: int = Field(default=128, ge=4)
     """Pixels along a tile's edge."""
     pixel_size_m: Positive = 150e-6
@@ -89,6 +89,10 @@ class SimulateRotationConfig(Section):
     """Isotropic displacement added to that of the structure."""
     readout: SimulatedReadout | None = SimulatedReadout()
     """ADU model; null writes photon frames only."""
+    truth_voxels_per_cell: int = Field(default=10, ge=2)
+    """Voxels per reciprocal cell edge of the true volume."""
+    truth_n_voxels: int = Field(default=366, ge=8)
+    """Voxels along an edge of the true volume."""
     seed: int = Field(default=1, ge=0)
     """Seed of all random draws."""
     chunk_frames: int = Field(default=250, ge=1)
