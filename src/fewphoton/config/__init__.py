@@ -1,7 +1,8 @@
 """Typed configuration: one frozen model a stage, all described, unknown keys refused with the near miss."""
 
-from fewphoton.config.dataset import CrystalConfig, DatasetConfig, RawSource, ScanSource
+from fewphoton.config.dataset import CrystalConfig, DatasetConfig, FetchConfig, RawSource, ScanSource
 from fewphoton.config.evaluate import EvaluateConfig
+from fewphoton.config.figure import DrawFigureConfig
 from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, SplitConfig, ThinConfig
 from fewphoton.config.load import load_run, load_section
 from fewphoton.config.reconstruct import AssembleConfig, GridConfig, ReconstructConfig
@@ -16,7 +17,9 @@ __all__ = [
     "CountPhotonsConfig",
     "CrystalConfig",
     "DatasetConfig",
+    "DrawFigureConfig",
     "EvaluateConfig",
+    "FetchConfig",
     "GridConfig",
     "RawSource",
     "ReconstructConfig",

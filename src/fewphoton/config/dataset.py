@@ -42,10 +42,14 @@ class RawSource(Section):
 class ScanSource(Section):
     """A sparse rotation scan: row, column and intensity lists with the number of pixels in each frame."""
 
+    folder: str
+    """Folder of the data set below data_dir."""
     file: str
-    """HDF5 file, relative to data_dir if not absolute; `file.h5::/1.1` names the group."""
+    """HDF5 file in that folder."""
+    group: str | None = None
+    """Scan group in the file; None: the first."""
     geometry: str
-    """ImageD11 .par file of the detector, relative to data_dir."""
+    """ImageD11 .par file of the detector in that folder."""
     crystal: CrystalConfig
     """Cell, symmetry, orientation."""
     url: str | None = None
@@ -58,6 +62,21 @@ class ScanSource(Section):
     """Counts above are set to this, before anything else."""
     exposures_per_batch: int | None = Field(default=None, ge=1)
     """Exposures in an uninterrupted series. None: the scan is one series."""
+
+
+class FetchConfig(Section):
+    """One file of a public data set."""
+
+    name: str
+    """File name."""
+    folder: str
+    """Folder of the data set below data_dir."""
+    data_dir: Path | None = None
+    """Folder with local copies; the environment variable FEWPHOTON_DATA names it as well."""
+    url: str | None = None
+    """Public address of the folder, used where there is no local copy."""
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of files by name."""
 
 
 class DatasetConfig(Section):

@@ -96,3 +96,5 @@ class SplitConfig(Section):
 
     part: Literal["even", "odd"] = "even"
     """Which exposures are kept, by their place in the source."""
+    reference_collapse_deg: float = Field(default=0.05, gt=0)
+    """Rotation range over which the other half is summed before it is merged with its known angles."""

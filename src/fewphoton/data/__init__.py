@@ -2,16 +2,20 @@
 
 from fewphoton.data.crystal import Crystal
 from fewphoton.data.detector import Beam, Detector, Panel
+from fewphoton.data.frame_orientations import FrameOrientations
 from fewphoton.data.frames import FrameTable, PhotonFrames
 from fewphoton.data.orientations import Orientations
 from fewphoton.data.peaks import PeakTable
 from fewphoton.data.reflections import Reflections
+from fewphoton.data.structure import AtomicStructure
 from fewphoton.data.volume import IntensityVolume
 
 __all__ = [
+    "AtomicStructure",
     "Beam",
     "Crystal",
     "Detector",
+    "FrameOrientations",
     "FrameTable",
     "IntensityVolume",
     "Orientations",

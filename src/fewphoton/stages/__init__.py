@@ -19,6 +19,7 @@ class Stage(NamedTuple):
 
 STAGES = (
     Stage("simulate-rotation", "simulate a rotation experiment: raw ADU (or photons) and its ground truth"),
+    Stage("fetch", "bring one file of a public data set from a local copy or its public address, and check it"),
     Stage("describe-crystal", "check cell, space group and UB matrix and write them for other stages"),
     Stage("import-scan", "turn a sparse rotation scan (row, column, intensity lists) into photon frames"),
     Stage("count-photons", "turn raw ADU into photon frames: offset, gain, threshold, bad pixels, bad frames"),

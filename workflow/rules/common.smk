@@ -1,0 +1,67 @@
+"""Names and look-ups that all rules share. Nothing here reads data."""
+
+import json
+
+from fewphoton.config import RunConfig, sweep_points
+from fewphoton.config.load import check_section
+from fewphoton.config.sweep import BASE, ORDER, frame_chain
+
+RUN = check_section(RunConfig, config, "configuration")
+RESULTS = f"results/{RUN.run}"
+POINTS = {point.folder: point for point in sweep_points(RUN)}
+AT = {stage: {point.until(stage).folder: point.until(stage) for point in POINTS.values()} for stage in ORDER}
+CHAIN = ["count_photons", *frame_chain(RUN)]
+SOURCES = {
+    kind: [name for name, dataset in RUN.datasets.items() if getattr(dataset, kind) is not None]
+    for kind in ("simulate", "raw", "scan")
+}
+HALVED = [name for name, dataset in RUN.datasets.items() if dataset.split is not None]
+REFERENCED = [name for name, dataset in RUN.datasets.items() if dataset.split or dataset.reference]
+
+
+wildcard_constraints:
+    dataset="|".join(RUN.datasets),
+    point="[^/]+",
+
+
+def only(names):
+    """Return a wildcard pattern that matches the given names, and nothing where there are none."""
+    return "|".join(names) or "(?!)"
+
+
+def section_of(stage):
+    """Return the parameters of a stage at the point of the wildcards, as JSON for its command line."""
+    return lambda wildcards: json.dumps(AT[stage][wildcards.point].section(RUN, stage))
+
+
+def source_frames(dataset, point):
+    """Return the photon file that a dataset starts from."""
+    if dataset in SOURCES["scan"]:
+        folder = "split" if dataset in HALVED else "import_scan"
+        return f"{RESULTS}/{dataset}/{folder}/frames.h5"
+    return f"{RESULTS}/{dataset}/count_photons/{point.until('count_photons').folder}/frames.h5"
+
+
+def frames_after(stage, dataset, point):
+    """Return the photon file that a stage of the frame chain writes at a point."""
+    if stage == "count_photons":
+        return source_frames(dataset, point)
+    return f"{RESULTS}/{dataset}/{stage}/{point.until(stage).folder}/frames.h5"
+
+
+def frames_before(stage):
+    """Return the input function of a stage of the frame chain, or of reconstruct."""
+    before = CHAIN[CHAIN.index(stage) - 1] if stage in CHAIN else CHAIN[-1]
+    return lambda wildcards: frames_after(before, wildcards.dataset, AT[stage][wildcards.point])
+
+
+def at_points(pattern):
+    """Return the paths of ``pattern`` (with {dataset} and {point}) over all datasets and points of reconstruct."""
+    return [
+        pattern.format(dataset=dataset, point=folder) for dataset in RUN.datasets for folder in AT["reconstruct"]
+    ]
+
+
+def megabytes(files):
+    """Return the size of input files in MB, or 0 before they exist."""
+    return sum(file.size_mb for file in files if hasattr(file, "size_mb"))
