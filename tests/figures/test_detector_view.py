@@ -72,6 +72,20 @@ def test_masked_pixels_are_left_blank():
     assert blank == [0, 1]
 
 
+def test_blocks_are_means_of_unmasked_pixels_and_stay_in_place():
+    detector = flat_detector(3, 4)
+    masked = np.zeros(12, dtype=bool)
+    masked[[1, 10, 11]] = True
+    view = DetectorView.from_sample(detector.with_mask(masked))
+    axes = Figure().add_subplot()
+    (image,) = view.draw_pixels(axes, np.arange(12), block=2)
+    shown = image.get_array()
+    np.testing.assert_allclose(shown.compressed(), [(0 + 4 + 5) / 3, (2 + 3 + 6 + 7) / 4, (8 + 9) / 2])
+    assert shown.mask.tolist() == [[False, False], [False, True]]
+    assert tuple(image.get_extent()) == (0, 4, 0, 4)
+    np.testing.assert_allclose(axes.get_ylim(), [-1.5, 1.5], atol=1e-9)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.05, 1.2), st.floats(-25, 25))
 def test_rings_pass_through_pixels_of_their_q(q, tilt_deg):

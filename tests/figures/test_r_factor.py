@@ -23,7 +23,7 @@ def test_curve_chance_and_photons():
 
 
 def test_band_of_several_runs_holds_all_of_them():
-    curves = [RFactorCurve(f"{level}", Q, R, np.full(3, level), np.full(3, 0.01)) for level in (0.5, 0.8)]
+    curves = [RFactorCurve(f"{level}", Q, R, np.full(3, level), np.full(3, 0.01)) for level in (0.6, 0.5, 0.8, 0.7)]
     band = r_factor.draw(curves).axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (pytest.approx(0.48), pytest.approx(0.82))
 

@@ -3,7 +3,15 @@
 from fewphoton.config.dataset import CrystalConfig, DatasetConfig, FetchConfig, RawSource, ScanSource
 from fewphoton.config.evaluate import EvaluateConfig
 from fewphoton.config.figure import DrawFigureConfig
-from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, SplitConfig, ThinConfig
+from fewphoton.config.frames import (
+    AddBackgroundConfig,
+    CollapseConfig,
+    CollectMetricsConfig,
+    CountPhotonsConfig,
+    ImportScanConfig,
+    SplitConfig,
+    ThinConfig,
+)
 from fewphoton.config.load import load_run, load_section
 from fewphoton.config.reconstruct import AssembleConfig, GridConfig, ReconstructConfig
 from fewphoton.config.run import RunConfig, StagesConfig
@@ -14,6 +22,7 @@ __all__ = [
     "AddBackgroundConfig",
     "AssembleConfig",
     "CollapseConfig",
+    "CollectMetricsConfig",
     "CountPhotonsConfig",
     "CrystalConfig",
     "DatasetConfig",
@@ -21,6 +30,7 @@ __all__ = [
     "EvaluateConfig",
     "FetchConfig",
     "GridConfig",
+    "ImportScanConfig",
     "RawSource",
     "ReconstructConfig",
     "RunConfig",

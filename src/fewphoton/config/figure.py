@@ -38,7 +38,7 @@ class DrawFigureConfig(Section):
     """patterson: every so many slices one is shown (4 in the paper)."""
     x: str | None = None
     """sweep: column of the table on the horizontal axis."""
-    metrics: tuple[str, ...] = ("r_high_low_low_q", "frames_oriented_fraction")
-    """sweep: columns drawn against x."""
+    metrics: tuple[str, ...] = ()
+    """sweep: columns drawn against x. Empty: R(high-low) at low q and the share of oriented frames, where known."""
     series: str | None = None
     """sweep: column whose values part the rows into lines, for example the dataset."""

@@ -98,3 +98,23 @@ class SplitConfig(Section):
     """Which exposures are kept, by their place in the source."""
     reference_collapse_deg: float = Field(default=0.05, gt=0)
     """Rotation range over which the other half is summed before it is merged with its known angles."""
+
+
+class CollectMetricsConfig(Section):
+    """What stands before the metrics in each row of the table."""
+
+    columns: list[dict[str, int | float | str]] = Field(min_length=1)
+    """Dataset and swept values of each row."""
+
+
+class ImportScanConfig(Section):
+    """A sparse rotation scan to photon frames."""
+
+    group: str | None = None
+    """Scan group in the file; None: the first."""
+    saturation_counts: int | None = Field(default=None, ge=1)
+    """Counts at or above are saturated: such hits are left out and counted."""
+    cap_counts: int | None = Field(default=None, ge=1)
+    """Counts above are set to this."""
+    exposures_per_batch: int | None = Field(default=None, ge=1)
+    """Exposures in an uninterrupted series. None: the scan is one series."""

@@ -1,0 +1,43 @@
+"""collect-metrics: one tidy table, a row for each point of a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewphoton.config import CollectMetricsConfig
+from fewphoton.errors import ConfigError
+from fewphoton.io.metrics import read_metrics, write_table
+from fewphoton.stages.contract import Context, path_field
+
+Config = CollectMetricsConfig
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the stage reads."""
+
+    metrics: tuple[str, ...] = path_field("metrics of each point (JSON), in the order of the configuration", many=True)
+    more_metrics: tuple[str, ...] = path_field("further metrics of the same points", optional=True, many=True)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
+
+    table: Path = path_field("table (CSV)")
+
+
+def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context: Context) -> None:
+    """Join the records."""
+    for files in (inputs.metrics, inputs.more_metrics):
+        if files and len(files) != len(config.columns):
+            raise ConfigError(f"{len(files)} files of metrics for {len(config.columns)} rows of columns")
+    rows = []
+    for number, columns in enumerate(config.columns):
+        row = dict(columns)
+        for files in (inputs.metrics, inputs.more_metrics):
+            if files:
+                row |= read_metrics(files[number])  # type: ignore[arg-type]
+        rows.append(row)
+    write_table(outputs.table, rows)

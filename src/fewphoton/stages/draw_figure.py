@@ -1,0 +1,238 @@
+"""draw-figure: one figure from result files; nothing is recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewphoton.config import DrawFigureConfig
+from fewphoton.errors import ConfigError, DataError
+from fewphoton.figures import (
+    bragg_diffuse,
+    convergence,
+    frames,
+    orientations,
+    patterson,
+    pipeline,
+    powder,
+    r_factor,
+    reflections,
+    style,
+    sweep,
+    volume_slices,
+)
+from fewphoton.figures.columns import Rows, numbers
+from fewphoton.io.crystal_description import read_crystal
+from fewphoton.io.evaluation_files import read_evaluation_file
+from fewphoton.io.metrics import Value, read_metrics, read_table
+from fewphoton.io.orientation_files import read_orientation_file
+from fewphoton.io.photon_files import open_photon_file
+from fewphoton.io.volumes import read_volume_file
+from fewphoton.stages.contract import Context, path_field
+
+Config = DrawFigureConfig
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the stage reads; each figure tells which of these it needs."""
+
+    frames: Path | None = path_field("photon file (frames, powder)", optional=True)
+    crystal: Path | None = path_field("crystal description, for the rotation axis (powder)", optional=True)
+    volume: Path | None = path_field("intensity volume (volume_slices)", optional=True)
+    reference_volume: Path | None = path_field("volume from known orientations (volume_slices)", optional=True)
+    orientations: Path | None = path_field("orientation of each frame (orientations)", optional=True)
+    evaluation: Path | None = path_field("evaluation (patterson, orientations, reflections)", optional=True)
+    metrics: tuple[str, ...] = path_field(
+        "metrics, JSON: of reconstruct, one a run (convergence); of evaluate (patterson, reflections)",
+        optional=True,
+        many=True,
+    )
+    iterations: tuple[str, ...] = path_field("logs of the iterations, CSV (convergence)", optional=True, many=True)
+    shells: tuple[str, ...] = path_field("resolution shells, CSV (r_factor, bragg_diffuse)", optional=True, many=True)
+    table: Path | None = path_field("table of all metrics, CSV (sweep)", optional=True)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
+
+    figure: Path = path_field("figure: .png, .svg or .pdf")
+
+
+def run(inputs: Inputs, outputs: Outputs, config: DrawFigureConfig, context: Context) -> None:
+    """Draw the figure that the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        If an input file that the figure needs was not given.
+    DataError
+        If the files hold nothing that could be drawn.
+    """
+    try:
+        figure = _FIGURES[config.figure](inputs, config, context)
+    except DataError as error:
+        read = [str(path) for item in fields(inputs) for path in _paths(getattr(inputs, item.name))]
+        raise DataError(f"figure {config.figure!r} from {', '.join(read) or 'no file'}: {error}") from error
+    style.save(figure, outputs.figure)
+
+
+def _paths(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
+def _needed(inputs: Inputs, name: str, config: DrawFigureConfig) -> Any:
+    value = getattr(inputs, name)
+    if not _paths(value):
+        raise ConfigError(f"figure {config.figure!r} needs --{name.replace('_', '-')}")
+    return value
+
+
+def _labels(paths: tuple[str, ...], config: DrawFigureConfig) -> tuple[str, ...]:
+    """Labels as configured, or the folder of each file: in the workflow it names the point of the sweep."""
+    if not config.labels:
+        return tuple(Path(path).resolve().parent.name for path in paths)
+    if len(config.labels) != len(paths):
+        raise ConfigError(f"labels: expected one for each of the {len(paths)} input files, found {len(config.labels)}")
+    return config.labels
+
+
+def _draw_frames(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    with open_photon_file(_needed(inputs, "frames", config)) as reader:
+        if config.first_frame >= reader.n_frames:
+            raise DataError(f"there is no frame {config.first_frame}; the file holds {reader.n_frames}")
+        shown = reader.read(config.first_frame, config.first_frame + config.n_frames)
+        return frames.draw(shown, reader.detector)
+
+
+def _draw_powder(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    axis = None if inputs.crystal is None else read_crystal(inputs.crystal)[1]
+    with open_photon_file(_needed(inputs, "frames", config)) as reader:
+        photons = np.zeros(reader.detector.n_pixels, dtype=np.int64)
+        for part in context.track(reader.chunks(), "sum frames", "chunks"):
+            photons += np.bincount(part.pixel, weights=part.count, minlength=len(photons)).astype(np.int64)
+        return powder.draw(photons, reader.n_frames, reader.detector, reader.beam, axis)
+
+
+def _draw_convergence(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    paths = _needed(inputs, "iterations", config)
+    if inputs.metrics and len(inputs.metrics) != len(paths):
+        raise ConfigError(f"--metrics: expected one for each of the {len(paths)} runs, found {len(inputs.metrics)}")
+    counts = [read_metrics(path).get("n_orientations") for path in inputs.metrics]
+    known = [count if isinstance(count, int) else None for count in counts]
+    return convergence.draw([read_table(path) for path in paths], _labels(paths, config), known)
+
+
+def _draw_r_factor(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    paths = _needed(inputs, "shells", config)
+    curves = []
+    for path, label in zip(paths, _labels(paths, config), strict=True):
+        rows = read_table(path)
+        curves.append(
+            r_factor.RFactorCurve(
+                label,
+                numbers(rows, "q_inv_angstrom"),
+                numbers(rows, "r_high_low"),
+                _optional(rows, "r_high_low_chance"),
+                _optional(rows, "r_high_low_chance_sigma"),
+                _optional(rows, "photons_per_peak"),
+            )
+        )
+    return r_factor.draw(curves)
+
+
+def _optional(rows: Rows, name: str) -> Any:
+    """Return a column, or None where the table does not have it or it holds no value."""
+    if not rows or name not in rows[0]:
+        return None
+    values = numbers(rows, name)
+    return values if np.isfinite(values).any() else None
+
+
+def _draw_bragg_diffuse(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    paths = _needed(inputs, "shells", config)
+    curves = []
+    for path, label in zip(paths, _labels(paths, config), strict=True):
+        rows = read_table(path)
+        curves.append(
+            bragg_diffuse.RatioCurve(label, numbers(rows, "q_inv_angstrom"), numbers(rows, "bragg_to_diffuse"))
+        )
+    return bragg_diffuse.draw(curves)
+
+
+def _evaluated(inputs: Inputs) -> dict[str, Value]:
+    return {name: value for path in inputs.metrics for name, value in read_metrics(path).items()}
+
+
+def _draw_patterson(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    found = read_evaluation_file(_needed(inputs, "evaluation", config))
+    correlation = _evaluated(inputs).get("patterson_correlation")
+    return patterson.draw(
+        found.patterson,
+        found.reference_patterson,
+        found.patterson_voxel_angstrom,
+        correlation=float(correlation) if isinstance(correlation, (int, float)) else None,
+        every=config.slice_step,
+    )
+
+
+def _draw_orientations(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    found = read_evaluation_file(_needed(inputs, "evaluation", config))
+    step = read_orientation_file(_needed(inputs, "orientations", config)).step_deg
+    return orientations.draw(found.true_angle_deg, found.best_angle_deg, found.angle_error_deg, found.photons, step)
+
+
+def _draw_volume_slices(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    volume = read_volume_file(_needed(inputs, "volume", config)).volume
+    reference = None if inputs.reference_volume is None else read_volume_file(inputs.reference_volume).volume
+    return volume_slices.draw(volume, reference)
+
+
+def _draw_reflections(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    found = read_evaluation_file(_needed(inputs, "evaluation", config))
+    merits = _evaluated(inputs)
+    comparisons = []
+    for name, values in (("reference", found.reference_intensity), ("true", found.truth_intensity)):
+        if values is not None and np.isfinite(values).any():
+            comparisons.append(reflections.Comparison(name, values, _notes(merits, name)))
+    return reflections.draw(found.intensity, found.q_inv_angstrom, comparisons)
+
+
+_MERITS = {"reference": {"cc_reference": "CC", "r_high_low": "R"}, "true": {"cc_truth": "CC", "r_truth": "R"}}
+
+
+def _notes(merits: dict[str, Value], comparison: str) -> tuple[str, ...]:
+    given = ((symbol, merits.get(name)) for name, symbol in _MERITS[comparison].items())
+    return tuple(f"{symbol} = {value:.3f}" for symbol, value in given if isinstance(value, float))
+
+
+def _draw_sweep(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    rows = read_table(_needed(inputs, "table", config))
+    if config.x is None:
+        raise ConfigError("figure 'sweep' needs x, the column of the swept parameter")
+    metrics = config.metrics or sweep.usual_metrics(rows)
+    return sweep.draw(rows, config.x, metrics, series=config.series)
+
+
+def _draw_pipeline(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    return pipeline.draw()
+
+
+_FIGURES: dict[str, Callable[[Inputs, DrawFigureConfig, Context], style.Figure]] = {
+    "frames": _draw_frames,
+    "powder": _draw_powder,
+    "convergence": _draw_convergence,
+    "r_factor": _draw_r_factor,
+    "patterson": _draw_patterson,
+    "orientations": _draw_orientations,
+    "bragg_diffuse": _draw_bragg_diffuse,
+    "volume_slices": _draw_volume_slices,
+    "reflections": _draw_reflections,
+    "sweep": _draw_sweep,
+    "pipeline": _draw_pipeline,
+}
