@@ -9,12 +9,11 @@ from matplotlib.image import imread
 from fewphoton.cli import main
 from fewphoton.config import DrawFigureConfig
 from fewphoton.config.figure import FigureName
-from fewphoton.data import FrameOrientations, IntensityVolume
+from fewphoton.data import IntensityVolume
 from fewphoton.data.evaluation import Evaluation
 from fewphoton.errors import ConfigError, DataError, InputFileError, OutputFileError
 from fewphoton.io.crystal_description import write_crystal
-from fewphoton.io.evaluation_files import write_evaluation_file
-from fewphoton.io.orientation_files import write_orientation_file
+from fewphoton.io.evaluation_files import write_evaluation
 from fewphoton.io.photon_files import PhotonFileReader, write_photon_file
 from fewphoton.io.volumes import write_volume_file
 from fewphoton.stages import draw_figure
@@ -64,6 +63,9 @@ def small_evaluation(best_angle_deg):
         sigma=np.ones(5),
         reference_intensity=np.array([5.0, 4.1, 3.0, 2.0, -1.0]),
         truth_intensity=np.array([5.0, 4.0, 3.0, 2.1, 1.0]),
+        orientation_step_deg=3.6,
+        tolerance_deg=3.6,
+        chance_fraction=0.02,
     )
 
 
@@ -78,9 +80,7 @@ def files(tmp_path, frames, detector, beam, cubic_crystal, provenance):
     write_volume_file(tmp_path / "volume.h5", volume, cubic_crystal, np.array([0.0, 1.0, 0.0]), provenance)
     angles = 3.6 * np.arange(100)
     best = rng.integers(0, 100, 25)
-    found = FrameOrientations(angles[best], best, np.ones(25), np.zeros(25), np.zeros(25), angles)
-    write_orientation_file(tmp_path / "orientations.h5", found, provenance)
-    write_evaluation_file(tmp_path / "evaluation.h5", small_evaluation(angles[best]), provenance)
+    write_evaluation(tmp_path / "evaluation.h5", small_evaluation(angles[best]), provenance)
     iterations = [
         {"iteration": i, "change": 0.5**i, "mutual_information_nat": 4 - 4 / i, "beta": 1.0} for i in range(1, 9)
     ]
@@ -95,7 +95,6 @@ def files(tmp_path, frames, detector, beam, cubic_crystal, provenance):
         "crystal": tmp_path / "crystal.yaml",
         "volume": tmp_path / "volume.h5",
         "reference_volume": tmp_path / "volume.h5",
-        "orientations": tmp_path / "orientations.h5",
         "evaluation": tmp_path / "evaluation.h5",
         "metrics": tuple(str(tmp_path / point / "metrics.json") for point in ("thin~48", "thin~96")),
         "iterations": tuple(str(tmp_path / point / "iterations.csv") for point in ("thin~48", "thin~96")),
@@ -110,7 +109,7 @@ NEEDED = {
     "convergence": ["iterations"],
     "r_factor": ["shells"],
     "patterson": ["evaluation"],
-    "orientations": ["evaluation", "orientations"],
+    "orientations": ["evaluation"],
     "bragg_diffuse": ["shells"],
     "volume_slices": ["volume"],
     "reflections": ["evaluation"],

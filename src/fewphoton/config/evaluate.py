@@ -12,6 +12,8 @@ class EvaluateConfig(Section):
 
     peak_radius_voxels: float = Field(default=2.0, gt=0)
     """Radius of the sphere in which a peak is integrated (Ayyer et al. 2015: 2 voxels)."""
+    subtract_diffuse: bool = False
+    """Subtract the local diffuse level from each peak. The paper sums the sphere as it is."""
     n_shells: int = Field(default=10, ge=1)
     """Resolution shells of equal width in q."""
     low_q_fraction: float = Field(default=0.5, gt=0, le=1)

@@ -23,6 +23,8 @@ def draw(
     error_deg: NDArray[np.float64],
     photons: NDArray[np.integer],
     step_deg: float,
+    tolerance_deg: float,
+    chance_fraction: float,
 ) -> Figure:
     """Draw the best angle of each frame against the true one, and the distribution of the error.
 
@@ -31,24 +33,33 @@ def draw(
     true_deg, best_deg : ndarray of float64, `(n_frames,)`
         Recorded and recovered angles; frames where one is NaN are left out.
     error_deg : ndarray of float64, `(n_frames,)`
-        Recovered minus true after alignment, -180 to 180.
+        Recovered minus true angle up to what symmetry leaves open, -180 to 180.
     photons : ndarray of integers, `(n_frames,)`
         Photons of each frame; they set the size of the points.
     step_deg : float
         Step between sampled orientations.
+    tolerance_deg : float
+        Error up to which a frame counts as oriented.
+    chance_fraction : float
+        Fraction of frames that random angles would bring within the tolerance.
 
     Raises
     ------
     DataError
-        If no frame has both angles.
+        If no frame has both angles, or step, tolerance or chance are unknown.
     """
+    if not (step_deg > 0 and tolerance_deg > 0 and chance_fraction > 0):
+        raise DataError(
+            f"step ({step_deg}), tolerance ({tolerance_deg}) and chance ({chance_fraction}) of the orientations must "
+            "be known to draw their errors"
+        )
     known = np.isfinite(true_deg) & np.isfinite(best_deg) & np.isfinite(error_deg)
     if not known.any():
         raise DataError("no frame has both a true and a recovered angle")
     figure = style.new_figure(style.PAGE_MM, 80.0)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.05))
     _draw_pairs(left, true_deg[known] % 360.0, best_deg[known] % 360.0, np.asarray(photons)[known])
-    _draw_errors(right, error_deg[known], step_deg)
+    _draw_errors(right, error_deg[known], step_deg, tolerance_deg, chance_fraction / (2 * tolerance_deg))
     style.letter(left, "a")
     style.letter(right, "b")
     return figure
@@ -85,30 +96,34 @@ def _draw_pairs(
     axes.set_ylabel("recovered angle (°)")
 
 
-def _draw_errors(axes: Axes, error_deg: NDArray[np.float64], step_deg: float) -> None:
-    """Density of the error on an axis that is linear within a step and logarithmic beyond."""
-    decades = np.log10(180.0 / step_deg)
-    outer = np.geomspace(step_deg, 180.0, max(int(np.ceil(8 * decades)), 2) + 1)
-    inner = np.linspace(-step_deg, step_deg, 9)
-    edges = np.concatenate([-outer[::-1], inner[1:-1], outer])
+def _draw_errors(
+    axes: Axes, error_deg: NDArray[np.float64], step_deg: float, tolerance_deg: float, chance_per_deg: float
+) -> None:
+    """Density of the error on an axis that is linear near zero and logarithmic beyond."""
+    # Errors can be multiples of half a step; no edge lies on one of those.
+    core = 1.25 * step_deg
+    inner = step_deg * np.arange(-1.25, 1.5, 0.5)
+    n_outer = max(int(np.ceil(8 * np.log10(180.0 / core))), 2) if core < 180.0 else 0
+    outer = np.geomspace(core, 180.0, n_outer + 1) if n_outer else np.array([core])
+    edges = np.concatenate([-outer[:0:-1], inner, outer[1:]])
     wrapped = (error_deg + 180.0) % 360.0 - 180.0
     density = np.histogram(wrapped, edges)[0] / (len(wrapped) * np.diff(edges))
-    chance = 1.0 / 360.0
-    axes.axvspan(-step_deg, step_deg, color="#E4E6E9", linewidth=0, zorder=0.4)
+    axes.axvspan(-tolerance_deg, tolerance_deg, color="#E4E6E9", linewidth=0, zorder=0.4)
     axes.stairs(density, edges, color=style.PALETTE[0], fill=True, alpha=0.25, baseline=0)
     axes.stairs(np.where(density > 0, density, np.nan), edges, color=style.PALETTE[0], linewidth=1.0, baseline=None)
-    axes.axhline(chance, color=style.PALETTE[1], linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.set_xscale("symlog", linthresh=step_deg, linscale=0.6)
-    axes.set_xlim(-180, 180)
-    ticks = [value for value in (0.1, 1.0, 10.0, 90.0) if value > 1.5 * step_deg]
-    axes.xaxis.set_major_locator(FixedLocator([-value for value in reversed(ticks)] + [0.0, *ticks]))
+    axes.axhline(chance_per_deg, color=style.PALETTE[1], linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.set_xscale("symlog", linthresh=core, linscale=0.6)
+    axes.set_xlim(edges[0], edges[-1])
+    ticks = [value for value in (0.1, 1.0, 10.0, 90.0) if value > 1.3 * core]
+    places = [-value for value in reversed(ticks)] + [0.0, *ticks]
+    axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([f"{value:g}".replace("-", "−") for value in [-v for v in reversed(ticks)] + [0.0, *ticks]])
+    axes.set_xticklabels([f"{value:g}".replace("-", "−") for value in places])
     axes.set_yscale("log")
-    axes.set_ylim(min(chance, float(density[density > 0].min())) / 4, 3 * float(density.max()))
+    axes.set_ylim(min(chance_per_deg, float(density[density > 0].min())) / 4, 3 * float(density.max()))
     axes.annotate(
         "chance",
-        xy=(0.0, chance),
+        xy=(0.0, chance_per_deg),
         xycoords=("axes fraction", "data"),
         xytext=(2, 2),
         textcoords="offset points",
@@ -116,8 +131,8 @@ def _draw_errors(axes: Axes, error_deg: NDArray[np.float64], step_deg: float) ->
         fontsize=6.5,
         va="bottom",
     )
-    within = float(np.mean(np.abs(wrapped) <= step_deg))
-    axes.set_title(f"{100 * within:.1f} % within one step of {step_deg:.3g}° (grey)")
+    within = float(np.mean(np.abs(wrapped) <= tolerance_deg * (1 + 1e-9)))
+    axes.set_title(f"{100 * within:.1f} % within {tolerance_deg:.3g}° (grey); step {step_deg:.3g}°")
     axes.set_xlabel("recovered − true angle (°)")
     axes.set_ylabel("share of frames per degree")
     style.bare_spines(axes)

@@ -35,7 +35,8 @@ def draw(
     Parameters
     ----------
     patterson : ndarray of float64, `(n, n, n)`
-        Map of the reconstruction, axes u, v, w, origin at voxel ``n // 2``.
+        Map of the reconstruction over the unit cell, axes u, v, w, origin at [0, 0, 0]. It is drawn with the origin
+        in the middle, at voxel ``n // 2``.
     reference_patterson : ndarray of float64, `(n, n, n)`, optional
         Map of the reference, drawn above the reconstruction on the same colour scale.
     voxel_angstrom : array_like
@@ -54,6 +55,7 @@ def draw(
     maps = [patterson] if reference_patterson is None else [reference_patterson, patterson]
     if any(np.shape(values) != (n, n, n) for values in maps):
         raise DataError(f"Patterson maps must be equal cubes, found shapes {[np.shape(values) for values in maps]}")
+    maps = [np.fft.fftshift(values) for values in maps]
     slices = list(range((n // 2) % every, n, every))
     norm = _shared_scale(maps)
     n_columns = min(7, len(slices))

@@ -27,9 +27,8 @@ from fewphoton.figures import (
 )
 from fewphoton.figures.columns import Rows, numbers
 from fewphoton.io.crystal_description import read_crystal
-from fewphoton.io.evaluation_files import read_evaluation_file
+from fewphoton.io.evaluation_files import read_evaluation
 from fewphoton.io.metrics import Value, read_metrics, read_table
-from fewphoton.io.orientation_files import read_orientation_file
 from fewphoton.io.photon_files import open_photon_file
 from fewphoton.io.volumes import read_volume_file
 from fewphoton.stages.contract import Context, path_field
@@ -45,7 +44,6 @@ class Inputs:
     crystal: Path | None = path_field("crystal description, for the rotation axis (powder)", optional=True)
     volume: Path | None = path_field("intensity volume (volume_slices)", optional=True)
     reference_volume: Path | None = path_field("volume from known orientations (volume_slices)", optional=True)
-    orientations: Path | None = path_field("orientation of each frame (orientations)", optional=True)
     evaluation: Path | None = path_field("evaluation (patterson, orientations, reflections)", optional=True)
     metrics: tuple[str, ...] = path_field(
         "metrics, JSON: of reconstruct, one a run (convergence); of evaluate (patterson, reflections)",
@@ -170,7 +168,7 @@ def _evaluated(inputs: Inputs) -> dict[str, Value]:
 
 
 def _draw_patterson(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    found = read_evaluation_file(_needed(inputs, "evaluation", config))
+    found = read_evaluation(_needed(inputs, "evaluation", config))
     correlation = _evaluated(inputs).get("patterson_correlation")
     return patterson.draw(
         found.patterson,
@@ -182,9 +180,16 @@ def _draw_patterson(inputs: Inputs, config: DrawFigureConfig, context: Context) 
 
 
 def _draw_orientations(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    found = read_evaluation_file(_needed(inputs, "evaluation", config))
-    step = read_orientation_file(_needed(inputs, "orientations", config)).step_deg
-    return orientations.draw(found.true_angle_deg, found.best_angle_deg, found.angle_error_deg, found.photons, step)
+    found = read_evaluation(_needed(inputs, "evaluation", config))
+    return orientations.draw(
+        found.true_angle_deg,
+        found.best_angle_deg,
+        found.angle_error_deg,
+        found.photons,
+        found.orientation_step_deg,
+        found.tolerance_deg,
+        found.chance_fraction,
+    )
 
 
 def _draw_volume_slices(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
@@ -194,11 +199,11 @@ def _draw_volume_slices(inputs: Inputs, config: DrawFigureConfig, context: Conte
 
 
 def _draw_reflections(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    found = read_evaluation_file(_needed(inputs, "evaluation", config))
+    found = read_evaluation(_needed(inputs, "evaluation", config))
     merits = _evaluated(inputs)
     comparisons = []
     for name, values in (("reference", found.reference_intensity), ("true", found.truth_intensity)):
-        if values is not None and np.isfinite(values).any():
+        if np.isfinite(values).any():
             comparisons.append(reflections.Comparison(name, values, _notes(merits, name)))
     return reflections.draw(found.intensity, found.q_inv_angstrom, comparisons)
 

@@ -1,0 +1,71 @@
+"""Reflection files in MTZ through gemmi."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gemmi
+import numpy as np
+
+import fewphoton
+from fewphoton.data import Crystal, Reflections
+from fewphoton.errors import InputFileError
+from fewphoton.io.atomic import written_aside
+
+_COLUMNS = (("IMEAN", "J"), ("SIGIMEAN", "Q"), ("N", "I"), ("I_HALF1", "J"), ("I_HALF2", "J"))
+
+
+def write_mtz(path: Path | str, reflections: Reflections, crystal: Crystal, wavelength_angstrom: float) -> None:
+    """Write merged reflections with cell, space group and half-set columns; unmeasured rows are left out."""
+    measured = reflections.take(np.isfinite(reflections.intensity))
+    mtz = gemmi.Mtz(with_base=True)
+    mtz.spacegroup = gemmi.find_spacegroup_by_name(crystal.space_group)
+    mtz.set_cell_for_all(gemmi.UnitCell(*crystal.cell))
+    mtz.title = "fewphoton merged intensities"
+    mtz.history = [f"fewphoton {fewphoton.__version__}: intensities integrated from an EMC volume"]
+    data = mtz.add_dataset("fewphoton")
+    data.wavelength = wavelength_angstrom
+    for label, kind in _COLUMNS:
+        mtz.add_column(label, kind)
+    values = [
+        measured.hkl,
+        measured.intensity[:, None],
+        measured.sigma[:, None],
+        measured.multiplicity[:, None],
+        measured.half_1[:, None],
+        measured.half_2[:, None],
+    ]
+    mtz.set_data(np.concatenate(values, axis=1).astype(np.float32))
+    mtz.sort()
+    with written_aside(path) as aside:
+        mtz.write_to_file(str(aside))
+
+
+def read_mtz(path: Path | str) -> tuple[Reflections, Crystal]:
+    """Read merged intensities: IMEAN and SIGIMEAN, with multiplicity and half sets where the file holds them.
+
+    Raises
+    ------
+    InputFileError
+        If gemmi cannot read the file, or a column is missing.
+    """
+    try:
+        mtz = gemmi.read_mtz_file(str(path))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputFileError(path, f"cannot be read as MTZ: {error}") from error
+    labels = mtz.column_labels()
+    for label in ("IMEAN", "SIGIMEAN"):
+        if label not in labels:
+            raise InputFileError(path, "column is missing", where=label, found=", ".join(labels))
+    hkl = np.asarray(mtz.make_miller_array(), dtype=np.int32)
+
+    def column(label: str) -> np.ndarray:
+        if label not in labels:
+            return np.full(len(hkl), np.nan)
+        return np.array(mtz.column_with_label(label), dtype=np.float64)
+
+    multiplicity = np.nan_to_num(column("N"), nan=1.0).astype(np.int32)
+    reflections = Reflections(
+        hkl, column("IMEAN"), column("SIGIMEAN"), multiplicity, column("I_HALF1"), column("I_HALF2")
+    )
+    return reflections, Crystal(tuple(mtz.cell.parameters), mtz.spacegroup.hm)
