@@ -1,1 +1,8 @@
 include: "workflow/Snakefile"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/metrics.csv",
+        all_figures(),

@@ -24,3 +24,5 @@ def test_curves_and_the_line_at_one():
 def test_no_curve_is_refused():
     with pytest.raises(DataError, match="no Bragg-to-diffuse"):
         bragg_diffuse.draw([])
+    with pytest.raises(DataError, match="400 %: no shell"):
+        bragg_diffuse.draw([RatioCurve("400 %", np.array([0.1]), np.array([np.nan]))])

@@ -45,3 +45,8 @@ def test_without_photons_there_is_one_axis():
 def test_no_curve_is_refused():
     with pytest.raises(DataError, match="no R factor"):
         r_factor.draw([])
+
+
+def test_run_without_reference_is_refused():
+    with pytest.raises(DataError, match="48 photons: no shell has an R factor"):
+        r_factor.draw([RFactorCurve("48 photons", Q, R * np.nan)])

@@ -35,10 +35,10 @@ def write_rows(path, rows):
 def small_shells():
     return [
         {
-            "q_inv_angstrom": q,
+            "q_low_inv_angstrom": q - 0.05,
+            "q_high_inv_angstrom": q + 0.05,
             "r_high_low": 0.1 + q,
-            "r_high_low_chance": 0.6,
-            "r_high_low_chance_sigma": 0.02,
+            "r_chance": 0.6,
             "photons_per_peak": 100 - 90 * q,
             "bragg_to_diffuse": 10 - 9 * q,
         }
@@ -161,6 +161,32 @@ def test_labels_are_the_folders_unless_given(monkeypatch, tmp_path, files):
     assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["48", "96"]
     with pytest.raises(ConfigError, match="2 input files, found 1"):
         draw_figure.run(inputs, Outputs(tmp_path / "a.png"), configured("r_factor", labels=("48",)), QUIET)
+
+
+def test_shells_are_drawn_at_their_middle_with_chance_and_photons(monkeypatch, tmp_path, files):
+    axes, counts = drawn(monkeypatch, tmp_path, Inputs(shells=files["shells"][:1]), configured("r_factor")).axes
+    q = np.array([0.1, 0.2, 0.3, 0.4])
+    np.testing.assert_allclose(axes.lines[0].get_data(), [q, 0.1 + q])
+    np.testing.assert_allclose(counts.lines[0].get_data(), [q, 100 - 90 * q])
+    assert np.median(axes.collections[0].get_paths()[0].vertices[:, 1]) == pytest.approx(0.6, abs=0.01)
+    axes = drawn(monkeypatch, tmp_path, Inputs(shells=files["shells"][:1]), configured("bragg_diffuse")).axes[0]
+    np.testing.assert_allclose(axes.lines[1].get_data(), [q, 10 - 9 * q])
+
+
+def test_figures_of_merit_come_from_the_metrics(monkeypatch, tmp_path, files):
+    record = {
+        "cc_reference": 0.9876,
+        "r_high_low_all": 0.25,
+        "cc_truth": 0.9,
+        "patterson_correlation_without_origin": 0.75,
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps(record))
+    inputs = Inputs(evaluation=files["evaluation"], metrics=(str(tmp_path / "metrics.json"),))
+    left, right = drawn(monkeypatch, tmp_path, inputs, configured("reflections")).axes[:2]
+    assert left.texts[0].get_text().splitlines()[:2] == ["CC = 0.988", "R = 0.250"]
+    assert right.texts[0].get_text().splitlines()[0] == "CC = 0.900"
+    figure = drawn(monkeypatch, tmp_path, inputs, configured("patterson"))
+    assert "away from the origin 0.750" in figure.get_suptitle()
 
 
 def test_frames_begin_where_told(monkeypatch, tmp_path, files, frames):

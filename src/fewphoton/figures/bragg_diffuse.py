@@ -40,10 +40,13 @@ def draw(curves: Sequence[RatioCurve]) -> Figure:
     Raises
     ------
     DataError
-        If there is no curve.
+        If there is no curve, or one has no positive value in any shell.
     """
     if not curves:
         raise DataError("there is no Bragg-to-diffuse curve to draw")
+    for curve in curves:
+        if not (curve.ratio > 0).any():
+            raise DataError(f"{curve.label}: no shell has a Bragg-to-diffuse ratio")
     figure = style.new_figure(style.COLUMN_MM, 68.0)
     axes = figure.add_subplot()
     axes.axhline(1.0, color=style.QUIET, linewidth=0.8, linestyle=(0, (4, 3)))

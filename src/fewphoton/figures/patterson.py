@@ -32,6 +32,8 @@ def draw(
 ) -> Figure:
     """Draw every ``every``-th slice at constant w through the map, the origin's slice among them.
 
+    Densities are drawn as fractions of each map's own origin peak, which puts maps of different fluence on one scale.
+
     Parameters
     ----------
     patterson : ndarray of float64, `(n, n, n)`
@@ -42,20 +44,22 @@ def draw(
     voxel_angstrom : array_like
         Edge of a voxel, one number or three (along a, b, c).
     correlation : float, optional
-        Correlation of the two maps as it was evaluated, for the title.
+        Correlation of the two maps away from the origin, as it was evaluated, for the title.
     every : int
         Step between slices.
 
     Raises
     ------
     DataError
-        If a map is no cube, the two differ in shape, or one holds no finite value away from the origin.
+        If a map is no cube, the two differ in shape, or one has no positive origin peak or nothing beside it.
     """
     n = patterson.shape[0]
     maps = [patterson] if reference_patterson is None else [reference_patterson, patterson]
     if any(np.shape(values) != (n, n, n) for values in maps):
         raise DataError(f"Patterson maps must be equal cubes, found shapes {[np.shape(values) for values in maps]}")
-    maps = [np.fft.fftshift(values) for values in maps]
+    if not all(values[0, 0, 0] > 0 for values in maps):
+        raise DataError("a Patterson map without a positive peak at its origin cannot be drawn")
+    maps = [np.fft.fftshift(values) / values[0, 0, 0] for values in maps]
     slices = list(range((n // 2) % every, n, every))
     norm = _shared_scale(maps)
     n_columns = min(7, len(slices))
@@ -80,12 +84,12 @@ def draw(
                 left_axes.append(axes)
     assert image is not None  # n // 2 is always among the slices
     bar = figure.colorbar(image, ax=figure.axes, fraction=0.015, pad=0.006, aspect=40, extend="max")
-    bar.set_label("Patterson density (arbitrary unit)")
+    bar.set_label("fraction of the origin peak")
     bar.ax.tick_params(labelsize=6.5)
     voxel = " × ".join(f"{edge:.3g}" for edge in np.unique(np.round(np.atleast_1d(voxel_angstrom), 6)))
     title = f"slices at constant w of {n}³ voxels of {voxel} Å"
     if correlation is not None:
-        title += f"; correlation with the reference {correlation:.3f}"
+        title += f"; correlation away from the origin {correlation:.3f}"
     figure.suptitle(title, fontsize=8.0)
     return figure
 

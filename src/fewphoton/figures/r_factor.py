@@ -50,10 +50,13 @@ def draw(curves: Sequence[RFactorCurve]) -> Figure:
     Raises
     ------
     DataError
-        If there is no curve.
+        If there is no curve, or one has no value in any shell.
     """
     if not curves:
         raise DataError("there is no R factor curve to draw")
+    for curve in curves:
+        if not np.isfinite(curve.r_high_low).any():
+            raise DataError(f"{curve.label}: no shell has an R factor; was it evaluated against a reference?")
     figure = style.new_figure(style.COLUMN_MM, 74.0)
     axes = figure.add_subplot()
     known = [curve.photons_per_peak for curve in curves if curve.photons_per_peak is not None]

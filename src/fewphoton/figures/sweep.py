@@ -16,7 +16,12 @@ from fewphoton.figures.columns import Rows, is_numeric, numbers, texts
 
 USUAL_METRICS = ("r_high_low_low_q", "frames_oriented_fraction")
 """What a sweep is judged by when nothing else is asked for."""
-CHANCE = {metric: f"{metric}_chance" for metric in USUAL_METRICS}
+CHANCE = {
+    "r_high_low_low_q": "r_high_low_low_q_chance_mean",
+    "frames_oriented_fraction": "frames_oriented_fraction_chance",
+    "cc_reference": "cc_reference_chance",
+    "cc_truth": "cc_truth_chance",
+}
 """Column with the level of chance of a metric."""
 AXIS_NAMES = {
     "collapse.n_frames": "exposures summed into a frame",
@@ -26,6 +31,11 @@ AXIS_NAMES = {
     "reconstruct.n_orientations": "sampled orientations",
     "reconstruct.seed": "seed of the start",
     "reconstruct.tasks": "MPI ranks",
+    "photons_per_frame_mean": "photons per frame",
+    "cc_reference": "CC with the reference",
+    "cc_truth": "CC with the truth",
+    "bragg_to_diffuse_low_q": "Bragg / diffuse intensity at low q",
+    "patterson_correlation_without_origin": "correlation of Patterson maps",
     "r_high_low_low_q": "$R_{\\mathrm{high-low}}$ at low q",
     "frames_oriented_fraction": "share of frames oriented",
 }

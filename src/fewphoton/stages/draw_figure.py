@@ -134,14 +134,17 @@ def _draw_r_factor(inputs: Inputs, config: DrawFigureConfig, context: Context) -
         curves.append(
             r_factor.RFactorCurve(
                 label,
-                numbers(rows, "q_inv_angstrom"),
+                _middles(rows),
                 numbers(rows, "r_high_low"),
-                _optional(rows, "r_high_low_chance"),
-                _optional(rows, "r_high_low_chance_sigma"),
-                _optional(rows, "photons_per_peak"),
+                chance=_optional(rows, "r_chance"),
+                photons_per_peak=_optional(rows, "photons_per_peak"),
             )
         )
     return r_factor.draw(curves)
+
+
+def _middles(rows: Rows) -> Any:
+    return 0.5 * (numbers(rows, "q_low_inv_angstrom") + numbers(rows, "q_high_inv_angstrom"))
 
 
 def _optional(rows: Rows, name: str) -> Any:
@@ -157,9 +160,7 @@ def _draw_bragg_diffuse(inputs: Inputs, config: DrawFigureConfig, context: Conte
     curves = []
     for path, label in zip(paths, _labels(paths, config), strict=True):
         rows = read_table(path)
-        curves.append(
-            bragg_diffuse.RatioCurve(label, numbers(rows, "q_inv_angstrom"), numbers(rows, "bragg_to_diffuse"))
-        )
+        curves.append(bragg_diffuse.RatioCurve(label, _middles(rows), numbers(rows, "bragg_to_diffuse")))
     return bragg_diffuse.draw(curves)
 
 
@@ -169,7 +170,7 @@ def _evaluated(inputs: Inputs) -> dict[str, Value]:
 
 def _draw_patterson(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
     found = read_evaluation(_needed(inputs, "evaluation", config))
-    correlation = _evaluated(inputs).get("patterson_correlation")
+    correlation = _evaluated(inputs).get("patterson_correlation_without_origin")
     return patterson.draw(
         found.patterson,
         found.reference_patterson,
@@ -208,7 +209,10 @@ def _draw_reflections(inputs: Inputs, config: DrawFigureConfig, context: Context
     return reflections.draw(found.intensity, found.q_inv_angstrom, comparisons)
 
 
-_MERITS = {"reference": {"cc_reference": "CC", "r_high_low": "R"}, "true": {"cc_truth": "CC", "r_truth": "R"}}
+_MERITS = {
+    "reference": {"cc_reference": "CC", "r_high_low_all": "R", "r_high_low_low_q": "R at low q"},
+    "true": {"cc_truth": "CC", "r_truth_low_q": "R at low q"},
+}
 
 
 def _notes(merits: dict[str, Value], comparison: str) -> tuple[str, ...]:
