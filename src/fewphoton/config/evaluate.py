@@ -13,7 +13,8 @@ class EvaluateConfig(Section):
     peak_radius_voxels: float = Field(default=2.0, gt=0)
     """Radius of the sphere in which a peak is integrated (Ayyer et al. 2015: 2 voxels)."""
     subtract_diffuse: bool = False
-    """Subtract the local diffuse level from each peak. The paper sums the sphere as it is."""
+    """Subtract the local diffuse level (mean from the sphere to half-way to the next lattice point) from each peak. The
+    paper sums the sphere as it is."""
     n_shells: int = Field(default=10, ge=1)
     """Resolution shells of equal width in q."""
     low_q_fraction: float = Field(default=0.5, gt=0, le=1)
@@ -25,6 +26,6 @@ class EvaluateConfig(Section):
     frame_tolerance_deg: float | None = Field(default=None, gt=0)
     """The same in degrees, in place of steps."""
     shuffles: int = Field(default=20, ge=1)
-    """Random permutations of the orientations that give the level of chance."""
+    """Random permutations of intensities among reflections of similar q that give the level of chance."""
     seed: int = Field(default=0, ge=0)
     """Seed of the permutations."""

@@ -2,6 +2,7 @@
 
 from fewphoton.data.crystal import Crystal
 from fewphoton.data.detector import Beam, Detector, Panel
+from fewphoton.data.evaluation import Evaluation
 from fewphoton.data.frame_orientations import FrameOrientations
 from fewphoton.data.frames import FrameTable, PhotonFrames
 from fewphoton.data.orientations import Orientations
@@ -15,6 +16,7 @@ __all__ = [
     "Beam",
     "Crystal",
     "Detector",
+    "Evaluation",
     "FrameOrientations",
     "FrameTable",
     "IntensityVolume",

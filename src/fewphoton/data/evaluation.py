@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fewphoton.data.arrays import frozen_array
+
+_MAPS = ("patterson", "reference_patterson")
+_FRAMES = ("true_angle_deg", "best_angle_deg", "angle_error_deg", "photons")
+_SCALARS = ("orientation_step_deg", "tolerance_deg", "chance_fraction")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,3 +62,21 @@ class Evaluation:
     orientation_step_deg: float = np.nan
     tolerance_deg: float = np.nan
     chance_fraction: float = np.nan
+
+    def __post_init__(self) -> None:
+        n_voxels, n_frames, n_rows = len(self.patterson), len(self.photons), len(self.hkl)
+        for column in fields(self):
+            name, values = column.name, getattr(self, column.name)
+            if name in _SCALARS or values is None:
+                continue
+            shape: tuple[int, ...] = (n_rows,)
+            if name in _MAPS:
+                shape = (n_voxels,) * 3
+            elif name == "patterson_voxel_angstrom":
+                shape = (3,)
+            elif name in _FRAMES:
+                shape = (n_frames,)
+            elif name == "hkl":
+                shape = (n_rows, 3)
+            dtype = {"photons": np.int64, "hkl": np.int32}.get(name, np.float64)
+            object.__setattr__(self, name, frozen_array(f"evaluation: {name}", values, dtype, shape))

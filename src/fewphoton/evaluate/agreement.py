@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_CHANCE_BINS = 10
+_CHANCE_GROUP = 12
+"""Reflections that exchange intensities. Wider ranges of q (40 reflections) put the level of chance too low for
+crystals of large B: wrong structures with the right fall-off would beat it."""
 _MIN_ROWS = 3
 
 
@@ -54,9 +56,9 @@ def cc_star(cc_half: float) -> float:
 def permuted(
     intensity: NDArray[np.float64], q_inv_angstrom: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Exchange intensities at random among reflections of similar q (ten bins of equal population)."""
+    """Exchange intensities at random among reflections of similar q (about 12 at a time, in the order of q)."""
     order = np.argsort(q_inv_angstrom, kind="stable")
     shuffled = intensity.copy()
-    for part in np.array_split(order, min(_CHANCE_BINS, max(1, len(order) // 2))):
+    for part in np.array_split(order, max(1, round(len(order) / _CHANCE_GROUP))):
         shuffled[part] = intensity[rng.permutation(part)]
     return shuffled

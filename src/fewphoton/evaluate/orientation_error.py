@@ -27,8 +27,10 @@ def equivalent_angles_deg(crystal: Crystal, rotation_axis: NDArray[np.float64]) 
         side = np.cross(axis, [1.0, 0, 0] if abs(axis[0]) < 0.9 else [0, 1.0, 0])
         side /= np.linalg.norm(side)
         moved = turn @ side
-        angles.append(np.rad2deg(np.arctan2(axis @ np.cross(side, moved), side @ moved)) % 360.0)
-    return np.unique(np.round(angles, 6))
+        angle = np.rad2deg(np.arctan2(axis @ np.cross(side, moved), side @ moved))
+        # Crystallographic rotations are multiples of 30 degrees; rounding must not tell 0 from 360.
+        angles.append(30.0 * (round(angle / 30.0) % 12))
+    return np.unique(angles)
 
 
 def angle_errors_deg(

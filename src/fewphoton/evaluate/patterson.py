@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,9 +61,26 @@ def patterson_map(reflections: Reflections, crystal: Crystal, n_voxels: int) -> 
 
 
 def away_from_origin(shape: tuple[int, ...], crystal: Crystal, radius_angstrom: float) -> NDArray[np.bool_]:
-    """Tell which voxels of a Patterson map lie farther than ``radius_angstrom`` from every lattice point."""
+    """Tell which voxels of a Patterson map lie farther than ``radius_angstrom`` from every lattice point.
+
+    Points of a centred lattice inside the cell count: the origin peak comes back at each of them.
+    """
     axes = [np.arange(n) / n for n in shape]
     fraction = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    fraction -= np.rint(fraction)
     orthogonal = np.linalg.inv(crystal.b_matrix).T
-    return np.asarray(np.linalg.norm(fraction @ orthogonal.T, axis=-1) > radius_angstrom)
+    away = np.ones(shape, dtype=bool)
+    for point in centring_translations(crystal):
+        near = fraction - point
+        near -= np.rint(near)
+        # In an oblique cell the nearest translation need not be the one that rounding finds.
+        for shift in itertools.product((-1, 0, 1), repeat=3):
+            away &= np.linalg.norm((near + shift) @ orthogonal.T, axis=-1) > radius_angstrom
+    return away
+
+
+def centring_translations(crystal: Crystal) -> NDArray[np.float64]:
+    """Lattice translations inside the cell, in fractions of its edges, float64 `(n, 3)`; zero among them."""
+    candidates = np.array(list(itertools.product((0, 1 / 3, 1 / 2, 2 / 3), repeat=3)))
+    reach = np.array(list(itertools.product(range(-3, 4), repeat=3)))
+    phase = reach[crystal.centring_allows(reach)] @ candidates.T
+    return np.asarray(candidates[(np.abs(phase - np.rint(phase)) < 1e-9).all(axis=0)])

@@ -1,4 +1,4 @@
-"""Resolution shells: edges in q, and quantities of the volume by shell."""
+"""Resolution shells: edges in q, means by shell, and peaks against the diffuse intensity by shell."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from fewphoton.data import Crystal, IntensityVolume
 from fewphoton.evaluate.integrate import lattice_points_inside, sphere_offsets
+
+_DIFFUSE, _BRAGG, _ORIGIN = 0, 1, 2
 
 
 def shell_edges(q_inv_angstrom: NDArray[np.float64], n_shells: int) -> NDArray[np.float64]:
@@ -19,74 +21,73 @@ def in_shell(q_inv_angstrom: NDArray[np.float64], edges: NDArray[np.float64], sh
     return (q_inv_angstrom >= edges[shell]) & (q_inv_angstrom < edges[shell + 1])
 
 
-def bragg_mask(volume: IntensityVolume, crystal: Crystal, radius_voxels: float) -> NDArray[np.bool_]:
-    """Mark the voxels within ``radius_voxels`` of a lattice point that the centring allows, bool `(n, n, n)`."""
-    marked = np.zeros(volume.values.shape, dtype=bool)
-    place = np.rint(volume.voxel_of(lattice_points_inside(volume, crystal, radius_voxels))).astype(np.int64)
-    index = (place[:, None, :] + sphere_offsets(radius_voxels)[None]).reshape(-1, 3)
-    marked[tuple(index.T)] = True
-    return marked
+def shell_means(
+    values: NDArray[np.float64], q_inv_angstrom: NDArray[np.float64], edges: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean of the finite values in each shell, float64 `(n_shells,)`; NaN for shells without any."""
+    means = np.full(len(edges) - 1, np.nan)
+    for shell in range(len(means)):
+        part = in_shell(q_inv_angstrom, edges, shell) & np.isfinite(values)
+        if part.any():
+            means[shell] = values[part].mean()
+    return means
 
 
-def voxel_shells(volume: IntensityVolume, crystal: Crystal, edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Shell of each voxel, int64 `(n, n, n)`; the number of shells where it lies beyond."""
-    axis = volume.axis_hkl()
-    metric = crystal.b_matrix.T @ crystal.b_matrix
-    h, k, l = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)  # noqa: E741
-    square = (
-        metric[0, 0] * h * h
-        + metric[1, 1] * k * k
-        + metric[2, 2] * l * l
-        + 2 * (metric[0, 1] * h * k + metric[0, 2] * h * l + metric[1, 2] * k * l)
-    )
-    return np.searchsorted(edges, np.sqrt(np.maximum(square, 0.0)), side="right") - 1
+def regions(volume: IntensityVolume, crystal: Crystal, radius_voxels: float) -> NDArray[np.uint8]:
+    """Part the voxels: 1 within ``radius_voxels`` of a lattice point the centring allows, 2 about hkl = 0, else 0.
+
+    Points outside the grid whose spheres reach into it count.
+    """
+    region = np.full(volume.values.shape, _DIFFUSE, dtype=np.uint8)
+    points = lattice_points_inside(volume, crystal, -radius_voxels)
+    for label, hkl in ((_BRAGG, points), (_ORIGIN, np.zeros((1, 3), dtype=np.int32))):
+        centre = hkl.astype(np.int64) * volume.voxels_per_cell + volume.n // 2
+        for offset in sphere_offsets(radius_voxels):
+            voxel = centre + offset
+            inside = ((voxel >= 0) & (voxel < volume.n)).all(axis=1)
+            region[tuple(voxel[inside].T)] = label
+    return region
 
 
 def bragg_to_diffuse(
-    volume: IntensityVolume, marked: NDArray[np.bool_], shell: NDArray[np.int64], n_shells: int
+    volume: IntensityVolume, crystal: Crystal, region: NDArray[np.uint8], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Mean intensity per voxel near Bragg points over that of the diffuse rest, by shell (Ayyer et al. 2015, Fig. 6).
 
-    NaN for shells without measured voxels of both kinds.
-    """
-    measured = (volume.weight > 0) & (shell < n_shells)
-    means = []
-    for part in (measured & marked, measured & ~marked):
-        total = np.bincount(shell[part], volume.values[part], minlength=n_shells)[:n_shells]
-        n_each = np.bincount(shell[part], minlength=n_shells)[:n_shells]
-        means.append(np.divide(total, n_each, out=np.full(n_shells, np.nan), where=n_each > 0))
-    bragg, diffuse = means
-    return np.divide(bragg, diffuse, out=np.full(n_shells, np.nan), where=diffuse > 0)
-
-
-def photons_per_peak(
-    volume: IntensityVolume,
-    marked: NDArray[np.bool_],
-    shell: NDArray[np.int64],
-    n_peaks: NDArray[np.int64],
-    photons_total: float,
-) -> NDArray[np.float64]:
-    """Mean photons in a peak's sphere by shell (Ayyer et al. 2015, dashed line of Fig. 4).
-
-    A voxel's photons are its intensity times its exposure. The stored weights are exposures up to a common factor,
-    which follows from all voxels together holding all photons.
+    Only measured voxels count, each in the shell of its own q; those about hkl = 0 belong to neither side.
 
     Parameters
     ----------
     volume : IntensityVolume
-        Intensity and weights.
-    marked : ndarray of bool
-        Voxels near Bragg points.
-    shell : ndarray of int64
-        Shell of each voxel.
-    n_peaks : ndarray of int64, `(n_shells,)`
-        Measured lattice points in each shell.
-    photons_total : float
-        Photons in all frames.
+        Intensity.
+    crystal : Crystal
+        Cell.
+    region : ndarray of uint8, `(n, n, n)`
+        From :func:`regions`.
+    edges : ndarray of float64, `(n_shells + 1,)`
+        Shells.
+
+    Returns
+    -------
+    ndarray of float64, `(n_shells,)`
+        1 where peaks do not stand out; NaN for shells without measured voxels of both kinds, or without diffuse
+        intensity.
     """
-    photons = volume.values * volume.weight
-    photons *= photons_total / max(float(photons.sum()), 1e-300)
-    n_shells = len(n_peaks)
-    part = marked & (shell < n_shells)
-    total = np.bincount(shell[part], photons[part], minlength=n_shells)[:n_shells]
-    return np.divide(total, n_peaks, out=np.full(n_shells, np.nan), where=n_peaks > 0)
+    n_shells = len(edges) - 1
+    total, count = np.zeros(2 * n_shells), np.zeros(2 * n_shells)
+    metric = crystal.b_matrix.T @ crystal.b_matrix
+    axis = volume.axis_hkl()
+    k, m = np.meshgrid(axis, axis, indexing="ij")
+    in_layer = metric[1, 1] * k * k + metric[2, 2] * m * m + 2 * metric[1, 2] * k * m
+    across = 2 * (metric[0, 1] * k + metric[0, 2] * m)
+    # Layer by layer: whole grids of q and shell numbers would take several times the memory of the volume.
+    for layer, h in enumerate(axis):
+        q = np.sqrt(np.maximum(metric[0, 0] * h * h + across * h + in_layer, 0.0))
+        shell = np.searchsorted(edges, q, side="right") - 1
+        used = (volume.weight[layer] > 0) & (shell >= 0) & (shell < n_shells) & (region[layer] != _ORIGIN)
+        place = shell[used] + n_shells * (region[layer][used] == _BRAGG)
+        total += np.bincount(place, volume.values[layer][used], minlength=2 * n_shells)
+        count += np.bincount(place, minlength=2 * n_shells)
+    mean = np.divide(total, count, out=np.full(2 * n_shells, np.nan), where=count > 0)
+    diffuse, bragg = mean[:n_shells], mean[n_shells:]
+    return np.divide(bragg, diffuse, out=np.full(n_shells, np.nan), where=diffuse > 0)

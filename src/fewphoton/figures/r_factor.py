@@ -107,7 +107,7 @@ def _chance_band(curves: Sequence[RFactorCurve]) -> tuple[NDArray[np.float64], N
         middle = np.asarray(curve.chance, dtype=np.float64)
         sigma = np.zeros_like(middle) if curve.chance_sigma is None else curve.chance_sigma
         # A band of no width would not be seen.
-        width = np.maximum(2 * sigma, 0.004)
+        width = np.maximum(2 * sigma, 0.008)
         lows.append(middle - width)
         highs.append(middle + width)
     if len({len(low) for low in lows}) != 1:

@@ -82,7 +82,7 @@ def _draw_one(
     x, y = comparison.intensity[both], intensity[both]
     order = np.argsort(q[both], kind="stable")[::-1]
     points = axes.scatter(
-        x[order], y[order], s=5, c=q[both][order], cmap="cividis", norm=norm, linewidths=0, alpha=0.8, rasterized=True
+        x[order], y[order], s=7, c=q[both][order], cmap="cividis", norm=norm, linewidths=0, alpha=0.8, rasterized=True
     )
     ends = np.array([x.min() / 1.5, x.max() * 1.5])
     axes.plot(ends, ends * (y.sum() / x.sum()), color=style.PALETTE[1], linewidth=0.8, zorder=3)

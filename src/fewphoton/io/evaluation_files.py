@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fewphoton.data.evaluation import Evaluation
+from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
@@ -32,7 +33,7 @@ def read_evaluation(path: Path | str) -> Evaluation:
     Raises
     ------
     InputFileError
-        If the file is missing, truncated, foreign, or lacks a dataset.
+        If the file is missing, truncated, foreign, lacks a dataset, or its datasets do not fit each other.
     """
     with opened(path) as file:
         require_kind(file, KIND)
@@ -44,4 +45,7 @@ def read_evaluation(path: Path | str) -> Evaluation:
                 values[column.name] = None
             else:
                 values[column.name] = dataset(file, column.name, kind="iuf")[()]
-        return Evaluation(**values)
+        try:
+            return Evaluation(**values)
+        except DataError as error:
+            raise InputFileError(path, str(error)) from error

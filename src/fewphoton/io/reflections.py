@@ -9,15 +9,25 @@ import numpy as np
 
 import fewphoton
 from fewphoton.data import Crystal, Reflections
-from fewphoton.errors import InputFileError
+from fewphoton.errors import DataError, GeometryError, InputFileError
 from fewphoton.io.atomic import written_aside
 
 _COLUMNS = (("IMEAN", "J"), ("SIGIMEAN", "Q"), ("N", "I"), ("I_HALF1", "J"), ("I_HALF2", "J"))
 
 
 def write_mtz(path: Path | str, reflections: Reflections, crystal: Crystal, wavelength_angstrom: float) -> None:
-    """Write merged reflections with cell, space group and half-set columns; unmeasured rows are left out."""
+    """Write merged reflections with cell, space group and half-set columns; unmeasured rows are left out.
+
+    MTZ holds float32; values that are not known are NaN, the format's mark of a missing number.
+
+    Raises
+    ------
+    DataError
+        If no reflection was measured.
+    """
     measured = reflections.take(np.isfinite(reflections.intensity))
+    if not len(measured):
+        raise DataError(f"{path}: an MTZ file needs at least one measured reflection")
     mtz = gemmi.Mtz(with_base=True)
     mtz.spacegroup = gemmi.find_spacegroup_by_name(crystal.space_group)
     mtz.set_cell_for_all(gemmi.UnitCell(*crystal.cell))
@@ -47,13 +57,15 @@ def read_mtz(path: Path | str) -> tuple[Reflections, Crystal]:
     Raises
     ------
     InputFileError
-        If gemmi cannot read the file, or a column is missing.
+        If gemmi cannot read the file, or a column, the cell or the space group is missing.
     """
     try:
         mtz = gemmi.read_mtz_file(str(path))
     except (RuntimeError, ValueError, OSError) as error:
         raise InputFileError(path, f"cannot be read as MTZ: {error}") from error
     labels = mtz.column_labels()
+    if mtz.spacegroup is None:
+        raise InputFileError(path, "names no known space group", found=mtz.spacegroup_name or "nothing")
     for label in ("IMEAN", "SIGIMEAN"):
         if label not in labels:
             raise InputFileError(path, "column is missing", where=label, found=", ".join(labels))
@@ -65,7 +77,10 @@ def read_mtz(path: Path | str) -> tuple[Reflections, Crystal]:
         return np.array(mtz.column_with_label(label), dtype=np.float64)
 
     multiplicity = np.nan_to_num(column("N"), nan=1.0).astype(np.int32)
-    reflections = Reflections(
-        hkl, column("IMEAN"), column("SIGIMEAN"), multiplicity, column("I_HALF1"), column("I_HALF2")
-    )
-    return reflections, Crystal(tuple(mtz.cell.parameters), mtz.spacegroup.hm)
+    try:
+        reflections = Reflections(
+            hkl, column("IMEAN"), column("SIGIMEAN"), multiplicity, column("I_HALF1"), column("I_HALF2")
+        )
+        return reflections, Crystal(tuple(mtz.cell.parameters), mtz.spacegroup.xhm())
+    except (DataError, GeometryError) as error:
+        raise InputFileError(path, str(error)) from error

@@ -82,8 +82,15 @@ def _read_grid(entry: h5py.Group, name: str) -> IntensityVolume:
     return IntensityVolume(values[()], weight[()], int(attribute(entry[name], "voxels_per_cell")))
 
 
-def read_volume_file(path: Path | str) -> VolumeFile:
+def read_volume_file(path: Path | str, *, with_halves: bool = True) -> VolumeFile:
     """Read a volume file.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    with_halves : bool
+        Read the half volumes too, where there are any; without them a third of the memory is needed.
 
     Raises
     ------
@@ -100,7 +107,9 @@ def read_volume_file(path: Path | str) -> VolumeFile:
         axis = dataset(entry, "crystal/rotation_axis", kind="f", shape=(3,))[()]
         try:
             crystal = Crystal(tuple(cell.tolist()), str(attribute(entry["crystal"], "space_group")), u_matrix)
-            halves = (_read_grid(entry, "half_1"), _read_grid(entry, "half_2")) if "half_1" in entry else None
+            halves = None
+            if with_halves and "half_1" in entry:
+                halves = (_read_grid(entry, "half_1"), _read_grid(entry, "half_2"))
             return VolumeFile(_read_grid(entry, "volume"), crystal, axis, halves)
         except (DataError, GeometryError) as error:
             raise InputFileError(path, str(error), where="/entry") from error
