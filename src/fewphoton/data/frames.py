@@ -85,7 +85,7 @@ class PhotonFrames:
         Row pointers.
     pixel : ndarray of uint32, `(n_hits,)`
         Flat index in the frame array (see :class:`~fewphoton.data.detector.Detector`).
-    count : ndarray of uint16, `(n_hits,)`
+    count : ndarray of uint32, `(n_hits,)`
         Photons, at least 1.
     n_pixels : int
         Pixels of the frame array.
@@ -95,14 +95,14 @@ class PhotonFrames:
 
     indptr: NDArray[np.int64]
     pixel: NDArray[np.uint32]
-    count: NDArray[np.uint16]
+    count: NDArray[np.uint32]
     n_pixels: int
     table: FrameTable
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "indptr", frozen_array("indptr", self.indptr, np.int64, (None,)))
         object.__setattr__(self, "pixel", frozen_array("pixel", self.pixel, np.uint32, (None,)))
-        object.__setattr__(self, "count", frozen_array("count", self.count, np.uint16, (len(self.pixel),)))
+        object.__setattr__(self, "count", frozen_array("count", self.count, np.uint32, (len(self.pixel),)))
         if len(self.indptr) < 1 or self.indptr[0] != 0 or self.indptr[-1] != len(self.pixel):
             raise DataError(f"indptr must run from 0 to the number of hits ({len(self.pixel)}), found {self.indptr}")
         if len(self.table) != self.n_frames:
@@ -188,8 +188,8 @@ class PhotonFrames:
         rows = FrameTable.unknown(len(stack)) if table is None else table
         return cls(indptr, pixel.astype(np.uint32), stack[frame, pixel], stack.shape[1], rows)
 
-    def to_dense(self) -> NDArray[np.uint16]:
-        """Return a dense stack, uint16 `(n_frames, n_pixels)`; meant for small stacks and tests."""
-        stack = np.zeros((self.n_frames, self.n_pixels), dtype=np.uint16)
+    def to_dense(self) -> NDArray[np.uint32]:
+        """Return a dense stack, uint32 `(n_frames, n_pixels)`; meant for small stacks and tests."""
+        stack = np.zeros((self.n_frames, self.n_pixels), dtype=np.uint32)
         stack[self.frame_numbers(), self.pixel] = self.count
         return stack

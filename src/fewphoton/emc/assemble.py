@@ -38,7 +38,7 @@ class Assembler:
         self._rows = rows
         self._crystal = crystal
         self._orientations = Orientations.about_axis(rotation_axis, n_angles)
-        self._hits: list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint16], NDArray[np.int8]]] = []
+        self._hits: list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint32], NDArray[np.int8]]] = []
         self._exposure = np.zeros((2, n_angles))
 
     def add(self, frames: PhotonFrames, angle_offset_deg: float = 0.0) -> None:

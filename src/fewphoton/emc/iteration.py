@@ -31,6 +31,10 @@ from fewphoton.kernels.threads import threads_in_use
 from fewphoton.kernels.volume_slices import compress, expand
 
 
+MIN_EXPOSURE = 1e-6
+"""Frames a view must have received to be merged: below, its photons are sums of rounding errors."""
+
+
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Orientation probabilities of a batch on this rank, and each frame's sums over all ranks.
@@ -164,8 +168,8 @@ def merge(problem: Problem, views: Views, view_weights: str, communicator: Commu
         Photons per pixel of response 1 and frame; weights are interpolation weights times exposure.
     """
     rows = problem.rows
-    seen = views.exposure > 0
-    exposure = views.exposure
+    seen = views.exposure > MIN_EXPOSURE
+    exposure = np.where(seen, views.exposure, 0.0)
     photons = views.photons
     if view_weights == "uniform":
         exposure = seen.astype(np.float64)

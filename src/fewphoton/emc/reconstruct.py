@@ -198,8 +198,8 @@ def _last_look(
         posterior.probability[number % 2 == 1] = 0.0
         even.add(batch, posterior.probability)
     odd = Views(views.photons - even.photons, views.exposure - even.exposure)
+    # Differences of rounded sums can fall below zero where the odd frames saw nothing.
     odd.photons[odd.photons < 0] = 0.0
-    odd.exposure[odd.exposure < 1e-12 * max(views.exposure.max(), 1.0)] = 0.0
     full = merge(problem, views, config.view_weights, communicator)
     halves = (
         merge(problem, even, config.view_weights, communicator),

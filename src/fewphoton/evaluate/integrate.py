@@ -173,7 +173,7 @@ def _peaks(
     enough = n_measured >= _MIN_MEASURED * len(offsets)
     whole = np.divide(total * len(offsets), n_measured, out=np.full(len(hkl), np.nan), where=enough)
     if around is None:
-        return whole
+        return np.asarray(whole)
     total, _, n_around = measured_sums(volume, hkl, around)
     level = np.divide(total, n_around, out=np.full(len(hkl), np.nan), where=n_around > 0)
     return np.asarray(whole - level * len(offsets))

@@ -58,7 +58,7 @@ def _group_mean(
     known = np.isfinite(values)
     mass = np.bincount(group[known], weight[known], minlength=n_groups)
     total = np.bincount(group[known], weight[known] * values[known], minlength=n_groups)
-    return np.divide(total, mass, out=np.full(n_groups, np.nan), where=mass > 0)
+    return np.asarray(np.divide(total, mass, out=np.full(n_groups, np.nan), where=mass > 0))
 
 
 def match(reflections: Reflections, other: Reflections) -> NDArray[np.float64]:

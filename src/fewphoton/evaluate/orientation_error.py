@@ -69,10 +69,11 @@ class OrientationScore:
     offset_deg: float
 
 
-def score_orientations(
-    error_deg: NDArray[np.float64], tolerance_deg: float, n_equivalents: int
-) -> OrientationScore:
-    """Summarise angle errors; frames without photons carry NaN. All NaN gives NaN throughout."""
+def score_orientations(error_deg: NDArray[np.float64], tolerance_deg: float, n_equivalents: int) -> OrientationScore:
+    """Summarise angle errors of frames with a recorded angle; frames without photons carry NaN.
+
+    All NaN gives NaN throughout.
+    """
     known = error_deg[np.isfinite(error_deg)]
     if len(known) == 0:
         nothing = float("nan")

@@ -18,7 +18,7 @@ def shell_edges(q_inv_angstrom: NDArray[np.float64], n_shells: int) -> NDArray[n
 
 def in_shell(q_inv_angstrom: NDArray[np.float64], edges: NDArray[np.float64], shell: int) -> NDArray[np.bool_]:
     """Tell which q lie in a shell (lower edge included)."""
-    return (q_inv_angstrom >= edges[shell]) & (q_inv_angstrom < edges[shell + 1])
+    return np.asarray((q_inv_angstrom >= edges[shell]) & (q_inv_angstrom < edges[shell + 1]))
 
 
 def shell_means(
@@ -90,4 +90,4 @@ def bragg_to_diffuse(
         count += np.bincount(place, minlength=2 * n_shells)
     mean = np.divide(total, count, out=np.full(2 * n_shells, np.nan), where=count > 0)
     diffuse, bragg = mean[:n_shells], mean[n_shells:]
-    return np.divide(bragg, diffuse, out=np.full(n_shells, np.nan), where=diffuse > 0)
+    return np.asarray(np.divide(bragg, diffuse, out=np.full(n_shells, np.nan), where=diffuse > 0))

@@ -5,7 +5,7 @@ Layout::
     /                        fewphoton_kind = photon_frames, NX_class = NXroot, default = entry
     /entry/photons/indptr    int64  (n_frames + 1)
     /entry/photons/pixel     uint32 (n_hits)     flat index in the frame array
-    /entry/photons/count     uint16 (n_hits)     at least 1
+    /entry/photons/count     uint32 (n_hits)     at least 1
     /entry/frames/...        one dataset a column of the frame table
     /entry/detector/description   geometry and beam as JSON (the content of our geometry YAML)
     /entry/detector/masked   bool (n_slow, n_fast)
@@ -139,7 +139,7 @@ class PhotonFileWriter:
         photons = entry.create_group("photons")
         options = {"maxshape": (None,), "chunks": (_CHUNK,), **COMPRESSION}
         self._pixel = photons.create_dataset("pixel", shape=(0,), dtype="<u4", **options)
-        self._count = photons.create_dataset("count", shape=(0,), dtype="<u2", **options)
+        self._count = photons.create_dataset("count", shape=(0,), dtype="<u4", **options)
         self._lengths: list[np.ndarray] = []
         self._tables: list[FrameTable] = []
         self._sum = np.zeros(detector.n_pixels, dtype=np.int64)

@@ -37,15 +37,9 @@ def write_mtz(path: Path | str, reflections: Reflections, crystal: Crystal, wave
     data.wavelength = wavelength_angstrom
     for label, kind in _COLUMNS:
         mtz.add_column(label, kind)
-    values = [
-        measured.hkl,
-        measured.intensity[:, None],
-        measured.sigma[:, None],
-        measured.multiplicity[:, None],
-        measured.half_1[:, None],
-        measured.half_2[:, None],
-    ]
-    mtz.set_data(np.concatenate(values, axis=1).astype(np.float32))
+    columns = (measured.intensity, measured.sigma, measured.multiplicity, measured.half_1, measured.half_2)
+    values = np.column_stack([measured.hkl, *columns]).astype(np.float32)
+    mtz.set_data(values)
     mtz.sort()
     with written_aside(path) as aside:
         mtz.write_to_file(str(aside))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 def sum_groups(
     indptr: NDArray[np.int64],
     pixel: NDArray[np.uint32],
-    count: NDArray[np.uint16],
+    count: NDArray[np.uint32],
     group_ptr: NDArray[np.int64],
     summed_pixel: NDArray[np.uint32],
     summed_count: NDArray[np.int64],

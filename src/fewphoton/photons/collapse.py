@@ -30,7 +30,7 @@ def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFram
     Raises
     ------
     DataError
-        If a summed pixel exceeds 65535 photons.
+        If a summed pixel exceeds 2**32 - 1 photons.
     """
     n_groups = len(group_ptr) - 1
     pixel = np.empty(frames.n_hits, dtype=np.uint32)
@@ -40,9 +40,9 @@ def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFram
     indptr = np.concatenate([[0], np.cumsum(n_summed)])
     kept = np.arange(indptr[-1]) + np.repeat(frames.indptr[group_ptr[:-1]] - indptr[:-1], n_summed)
     pixel, count = pixel[kept], count[kept]
-    if len(count) and count.max() > np.iinfo(np.uint16).max:
+    if len(count) and count.max() > np.iinfo(np.uint32).max:
         raise DataError(
-            f"a collapsed pixel holds {count.max()} photons, more than a photon file can store (65535); collapse "
+            f"a collapsed pixel holds {count.max()} photons, more than a photon file can store (2**32 - 1); collapse "
             "fewer frames, or mask or cap that pixel"
         )
     first, last = group_ptr[:-1], group_ptr[1:] - 1
@@ -51,7 +51,7 @@ def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFram
     return PhotonFrames(
         indptr.astype(np.int64),
         pixel,
-        count.astype(np.uint16),
+        count.astype(np.uint32),
         frames.n_pixels,
         FrameTable(
             table.source_index[first],
