@@ -1,51 +1,6 @@
 """Figures of the report. They read result files only."""
 
 
-def figure(name, **options):
-    """Return the parameters of draw-figure as JSON."""
-    return json.dumps({"figure": name, **options})
-
-
-def point_inputs(**names):
-    """Return an input function for files of one point: role = (stage, file)."""
-
-    def paths(wildcards):
-        point = AT["evaluate"][wildcards.point]
-        found = {}
-        for role, (stage, name) in names.items():
-            if stage == "frames":
-                found[role] = frames_after(CHAIN[-1], wildcards.dataset, point)
-            else:
-                found[role] = f"{RESULTS}/{wildcards.dataset}/{stage}/{point.until(stage).folder}/{name}"
-        return found
-
-    return paths
-
-
-def dataset_files(stage, name):
-    """Return the files of all points of a dataset."""
-    return lambda wildcards: list(
-        dict.fromkeys(
-            f"{RESULTS}/{wildcards.dataset}/{stage}/{point.until(stage).folder}/{name}" for point in POINTS.values()
-        )
-    )
-
-
-def labels_at(stage):
-    return list(
-        dict.fromkeys(
-            ", ".join(f"{key} {value}" for _, key, value in point.until(stage).values) or "base"
-            for point in POINTS.values()
-        )
-    )
-
-
-def reference_argument(wildcards):
-    if wildcards.dataset not in REFERENCED:
-        return ""
-    return f"--reference-volume {RESULTS}/{wildcards.dataset}/assemble/volume.h5"
-
-
 rule draw_frames:
     input:
         unpack(point_inputs(frames=("frames", ""))),
@@ -54,33 +9,47 @@ rule draw_frames:
             f"{RESULTS}/{{dataset}}/figures/{{point}}/frames.png",
             caption="../report/frames.rst",
             category="1 Frames",
-            labels={"dataset": "{dataset}", "point": "{point}", "figure": "successive frames"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "{point}",
+                "figure": "successive frames",
+            },
         ),
-    params:
-        config=figure("frames"),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/{{point}}/frames.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("frames"),
     shell:
         "fewphoton draw-figure --frames {input.frames} --figure {output} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_powder:
     input:
-        frames=lambda wildcards: source_frames(wildcards.dataset, next(iter(POINTS.values()))),
+        frames=lambda wildcards: source_frames(
+            wildcards.dataset, next(iter(POINTS.values()))
+        ),
         crystal=lambda wildcards: crystal_of(wildcards.dataset),
     output:
         report(
             f"{RESULTS}/{{dataset}}/figures/powder.png",
             caption="../report/powder.rst",
             category="1 Frames",
-            labels={"dataset": "{dataset}", "point": "all", "figure": "angle-averaged pattern"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "all",
+                "figure": "angle-averaged pattern",
+            },
         ),
-    params:
-        config=figure("powder"),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/powder.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("powder"),
     shell:
         "fewphoton draw-figure --frames {input.frames} --crystal {input.crystal} --figure {output} "
         "--config-json {params.config:q} 2> {log}"
@@ -94,13 +63,19 @@ rule draw_orientations:
             f"{RESULTS}/{{dataset}}/figures/{{point}}/orientations.png",
             caption="../report/orientations.rst",
             category="2 Reconstruction",
-            labels={"dataset": "{dataset}", "point": "{point}", "figure": "recovered orientations"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "{point}",
+                "figure": "recovered orientations",
+            },
         ),
-    params:
-        config=figure("orientations"),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/{{point}}/orientations.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("orientations"),
     shell:
         "fewphoton draw-figure --evaluation {input.evaluation} --figure {output} "
         "--config-json {params.config:q} 2> {log}"
@@ -110,21 +85,29 @@ rule draw_volume_slices:
     input:
         unpack(point_inputs(volume=("reconstruct", "volume.h5"))),
         reference=lambda wildcards: (
-            f"{RESULTS}/{wildcards.dataset}/assemble/volume.h5" if wildcards.dataset in REFERENCED else []
+            f"{RESULTS}/{wildcards.dataset}/assemble/volume.h5"
+            if wildcards.dataset in REFERENCED
+            else []
         ),
     output:
         report(
             f"{RESULTS}/{{dataset}}/figures/{{point}}/volume_slices.png",
             caption="../report/volume_slices.rst",
             category="2 Reconstruction",
-            labels={"dataset": "{dataset}", "point": "{point}", "figure": "intensity volume"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "{point}",
+                "figure": "intensity volume",
+            },
         ),
-    params:
-        config=figure("volume_slices"),
-        reference=reference_argument,
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/{{point}}/volume_slices.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("volume_slices"),
+        reference=reference_argument,
     shell:
         "fewphoton draw-figure --volume {input.volume} {params.reference} --figure {output} "
         "--config-json {params.config:q} 2> {log}"
@@ -141,11 +124,13 @@ rule draw_convergence:
             category="2 Reconstruction",
             labels={"dataset": "{dataset}", "point": "all", "figure": "convergence"},
         ),
-    params:
-        config=figure("convergence", labels=labels_at("reconstruct")),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/convergence.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("convergence", labels=labels_at("reconstruct")),
     shell:
         "fewphoton draw-figure --iterations {input.iterations} --metrics {input.metrics} --figure {output} "
         "--config-json {params.config:q} 2> {log}"
@@ -159,13 +144,19 @@ rule draw_bragg_diffuse:
             f"{RESULTS}/{{dataset}}/figures/bragg_diffuse.png",
             caption="../report/bragg_diffuse.rst",
             category="3 Evaluation",
-            labels={"dataset": "{dataset}", "point": "all", "figure": "Bragg to diffuse ratio"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "all",
+                "figure": "Bragg to diffuse ratio",
+            },
         ),
-    params:
-        config=figure("bragg_diffuse", labels=labels_at("evaluate")),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/bragg_diffuse.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("bragg_diffuse", labels=labels_at("evaluate")),
     shell:
         "fewphoton draw-figure --shells {input.shells} --figure {output} --config-json {params.config:q} 2> {log}"
 
@@ -180,32 +171,45 @@ rule draw_r_factor:
             category="3 Evaluation",
             labels={"dataset": "{dataset}", "point": "all", "figure": "R(high-low)"},
         ),
-    params:
-        config=figure("r_factor", labels=labels_at("evaluate")),
-    wildcard_constraints:
-        dataset=only(REFERENCED),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/r_factor.log",
+    wildcard_constraints:
+        dataset=only(REFERENCED),
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("r_factor", labels=labels_at("evaluate")),
     shell:
         "fewphoton draw-figure --shells {input.shells} --figure {output} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_patterson:
     input:
-        unpack(point_inputs(evaluation=("evaluate", "evaluation.h5"), metrics=("evaluate", "metrics.json"))),
+        unpack(
+            point_inputs(
+                evaluation=("evaluate", "evaluation.h5"),
+                metrics=("evaluate", "metrics.json"),
+            )
+        ),
     output:
         report(
             f"{RESULTS}/{{dataset}}/figures/{{point}}/patterson.png",
             caption="../report/patterson.rst",
             category="3 Evaluation",
-            labels={"dataset": "{dataset}", "point": "{point}", "figure": "Patterson map"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "{point}",
+                "figure": "Patterson map",
+            },
         ),
-    params:
-        config=figure("patterson"),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/{{point}}/patterson.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("patterson"),
     shell:
         "fewphoton draw-figure --evaluation {input.evaluation} --metrics {input.metrics} --figure {output} "
         "--config-json {params.config:q} 2> {log}"
@@ -217,12 +221,16 @@ use rule draw_patterson as draw_reflections with:
             f"{RESULTS}/{{dataset}}/figures/{{point}}/reflections.png",
             caption="../report/reflections.rst",
             category="3 Evaluation",
-            labels={"dataset": "{dataset}", "point": "{point}", "figure": "intensities"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "{point}",
+                "figure": "intensities",
+            },
         ),
-    params:
-        config=figure("reflections"),
     log:
         f"{RESULTS}/{{dataset}}/logs/figures/{{point}}/reflections.log",
+    params:
+        config=figure("reflections"),
 
 
 rule draw_sweep:
@@ -235,27 +243,15 @@ rule draw_sweep:
             category="0 Summary",
             labels={"dataset": "all", "point": "all", "figure": "sweep"},
         ),
-    params:
-        config=figure("sweep", x="photons_per_frame_mean", series="dataset"),
     log:
         f"{RESULTS}/logs/figures/sweep.log",
     localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("sweep", x="photons_per_frame_mean", series="dataset"),
     shell:
         "fewphoton draw-figure --table {input.table} --figure {output} --config-json {params.config:q} 2> {log}"
-
-
-def all_figures():
-    """Return every figure of the run."""
-    per_point = ["frames", "orientations", "volume_slices", "patterson", "reflections"]
-    files = [
-        f"{RESULTS}/{dataset}/figures/{folder}/{name}.png" for dataset, folder in ALL_POINTS for name in per_point
-    ]
-    for dataset in RUN.datasets:
-        names = ["powder", "convergence", "bragg_diffuse", *(["r_factor"] if dataset in REFERENCED else [])]
-        files += [f"{RESULTS}/{dataset}/figures/{name}.png" for name in names]
-    if len(ALL_POINTS) > 1:
-        files.append(f"{RESULTS}/figures/sweep.png")
-    return files
 
 
 rule figures:

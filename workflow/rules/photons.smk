@@ -1,43 +1,32 @@
 """Raw ADU to photon frames, and what is done to photon frames before they are reconstructed."""
 
 
-def raw_inputs(wildcards):
-    """Return raw frames, geometry and calibration of a dataset; raw patterns that are no plain files go as params."""
-    dataset = RUN.datasets[wildcards.dataset]
-    if dataset.simulate:
-        folder = f"{RESULTS}/{wildcards.dataset}/simulate"
-        return {"raw": f"{folder}/raw.h5", "geometry": f"{folder}/geometry.yaml"}
-    files = {"geometry": str(dataset.raw.geometry)}
-    if dataset.raw.calibration:
-        files["calibration"] = str(dataset.raw.calibration)
-    return files
-
-
-def raw_patterns(wildcards, input):
-    dataset = RUN.datasets[wildcards.dataset]
-    return [input.raw] if dataset.simulate else list(dataset.raw.files)
-
-
 rule count_photons:
     input:
         unpack(raw_inputs),
     output:
         frames=f"{RESULTS}/{{dataset}}/count_photons/{{point}}/frames.h5",
         metrics=f"{RESULTS}/{{dataset}}/count_photons/{{point}}/metrics.json",
-    params:
-        config=section_of("count_photons"),
-        patterns=raw_patterns,
-        calibration=lambda wildcards, input: f"--calibration {input.calibration}" if "calibration" in input.keys() else "",
-    wildcard_constraints:
-        dataset=only(SOURCES["simulate"] + SOURCES["raw"]),
     log:
         f"{RESULTS}/{{dataset}}/logs/count_photons/{{point}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/count_photons/{{point}}.tsv"
+    wildcard_constraints:
+        dataset=only(SOURCES["simulate"] + SOURCES["raw"]),
+    conda:
+        "../../envs/core.yaml"
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        config=section_of("count_photons"),
+        patterns=raw_patterns,
+        calibration=lambda wildcards, input: (
+            f"--calibration {input.calibration}"
+            if "calibration" in input.keys()
+            else ""
+        ),
     shell:
         "fewphoton count-photons --raw {params.patterns:q} --geometry {input.geometry} {params.calibration} "
         "--frames {output.frames} --metrics {output.metrics} --threads {threads} "
@@ -50,15 +39,17 @@ rule collapse:
     output:
         collapsed=f"{RESULTS}/{{dataset}}/collapse/{{point}}/frames.h5",
         metrics=f"{RESULTS}/{{dataset}}/collapse/{{point}}/metrics.json",
-    params:
-        config=section_of("collapse"),
     log:
         f"{RESULTS}/{{dataset}}/logs/collapse/{{point}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/collapse/{{point}}.tsv"
+    conda:
+        "../../envs/core.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        config=section_of("collapse"),
     shell:
         "fewphoton collapse --frames {input.frames} --collapsed {output.collapsed} --metrics {output.metrics} "
         "--threads {threads} --config-json {params.config:q} 2> {log}"
@@ -70,15 +61,17 @@ rule thin:
     output:
         thinned=f"{RESULTS}/{{dataset}}/thin/{{point}}/frames.h5",
         metrics=f"{RESULTS}/{{dataset}}/thin/{{point}}/metrics.json",
-    params:
-        config=section_of("thin"),
     log:
         f"{RESULTS}/{{dataset}}/logs/thin/{{point}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/thin/{{point}}.tsv"
+    conda:
+        "../../envs/core.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        config=section_of("thin"),
     shell:
         "fewphoton thin --frames {input.frames} --thinned {output.thinned} --metrics {output.metrics} "
         "--config-json {params.config:q} 2> {log}"
@@ -90,15 +83,17 @@ rule add_background:
     output:
         with_background=f"{RESULTS}/{{dataset}}/add_background/{{point}}/frames.h5",
         metrics=f"{RESULTS}/{{dataset}}/add_background/{{point}}/metrics.json",
-    params:
-        config=section_of("add_background"),
     log:
         f"{RESULTS}/{{dataset}}/logs/add_background/{{point}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/add_background/{{point}}.tsv"
+    conda:
+        "../../envs/core.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        config=section_of("add_background"),
     shell:
         "fewphoton add-background --frames {input.frames} --with-background {output.with_background} "
         "--metrics {output.metrics} --config-json {params.config:q} 2> {log}"

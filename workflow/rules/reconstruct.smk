@@ -1,11 +1,6 @@
 """EMC over orientation shards, and the reference volume of known angles."""
 
 
-def emc_memory(wildcards, input, attempt):
-    """Return MB for views, volumes and photons; the views of a rank shrink with the number of ranks."""
-    return int((3000 + 10 * megabytes(input)) * attempt)
-
-
 rule reconstruct:
     input:
         frames=frames_before("reconstruct"),
@@ -15,6 +10,21 @@ rule reconstruct:
         orientations=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/orientations.h5",
         iterations=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/iterations.csv",
         metrics=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/metrics.json",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/reconstruct/{{point}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/reconstruct/{{point}}.tsv"
+    retries: 1
+    conda:
+        "../../envs/mpi.yaml"
+    threads: 2
+    resources:
+        mpi="mpiexec",
+        tasks=lambda wildcards: AT["reconstruct"][wildcards.point].section(
+            RUN, "reconstruct"
+        )["tasks"],
+        mem_mb=emc_memory,
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         config=section_of("reconstruct"),
         # The checkpoint is no output: snakemake would remove it when the job fails, just when it is needed.
@@ -22,18 +32,9 @@ rule reconstruct:
         launch=lambda wildcards, resources: (
             f"{resources.mpi} -n {resources.tasks}" if resources.tasks > 1 else ""
         ),
-        ranks=lambda wildcards, resources: f"--expect-ranks {resources.tasks}" if resources.tasks > 1 else "",
-    log:
-        f"{RESULTS}/{{dataset}}/logs/reconstruct/{{point}}.log",
-    benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/reconstruct/{{point}}.tsv"
-    threads: 2
-    resources:
-        mpi="mpiexec",
-        tasks=lambda wildcards: AT["reconstruct"][wildcards.point].section(RUN, "reconstruct")["tasks"],
-        mem_mb=emc_memory,
-        runtime=lambda wildcards, attempt: 240 * attempt,
-    retries: 1
+        ranks=lambda wildcards, resources: (
+            f"--expect-ranks {resources.tasks}" if resources.tasks > 1 else ""
+        ),
     shell:
         # Threads of the job are shared out over its ranks.
         "{params.launch} fewphoton reconstruct --frames {input.frames} --crystal {input.crystal} "
@@ -43,31 +44,26 @@ rule reconstruct:
         "{params.ranks} --config-json {params.config:q} 2> {log}"
 
 
-def assemble_section(wildcards):
-    """Return the parameters of assemble, with grid, corrections and q range as reconstruct has them."""
-    values = RUN.stages.assemble.model_dump(mode="json")
-    same = RUN.stages.reconstruct.model_dump(mode="json")
-    return json.dumps(values | {key: same[key] for key in ("grid", "corrections", "q_max_inv_angstrom")})
-
-
 rule assemble:
     input:
         frames=f"{RESULTS}/{{dataset}}/reference/frames.h5",
         crystal=lambda wildcards: crystal_of(wildcards.dataset),
     output:
         volume=f"{RESULTS}/{{dataset}}/assemble/volume.h5",
-    params:
-        config=assemble_section,
-    wildcard_constraints:
-        dataset=only(REFERENCED),
     log:
         f"{RESULTS}/{{dataset}}/logs/assemble.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/assemble.tsv"
+    wildcard_constraints:
+        dataset=only(REFERENCED),
+    conda:
+        "../../envs/core.yaml"
     threads: 2
     resources:
         mem_mb=emc_memory,
         runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        config=assemble_section,
     shell:
         "fewphoton assemble --frames {input.frames} --crystal {input.crystal} --volume {output.volume} "
         "--threads {threads} --config-json {params.config:q} 2> {log}"

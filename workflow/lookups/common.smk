@@ -9,14 +9,23 @@ from fewphoton.config.sweep import BASE, ORDER, frame_chain
 RUN = check_section(RunConfig, config, "configuration")
 RESULTS = f"results/{RUN.run}"
 POINTS = {point.folder: point for point in sweep_points(RUN)}
-AT = {stage: {point.until(stage).folder: point.until(stage) for point in POINTS.values()} for stage in ORDER}
+AT = {
+    stage: {point.until(stage).folder: point.until(stage) for point in POINTS.values()}
+    for stage in ORDER
+}
 CHAIN = ["count_photons", *frame_chain(RUN)]
 SOURCES = {
-    kind: [name for name, dataset in RUN.datasets.items() if getattr(dataset, kind) is not None]
+    kind: [
+        name
+        for name, dataset in RUN.datasets.items()
+        if getattr(dataset, kind) is not None
+    ]
     for kind in ("simulate", "raw", "scan")
 }
 HALVED = [name for name, dataset in RUN.datasets.items() if dataset.split is not None]
-REFERENCED = [name for name, dataset in RUN.datasets.items() if dataset.split or dataset.reference]
+REFERENCED = [
+    name for name, dataset in RUN.datasets.items() if dataset.split or dataset.reference
+]
 
 
 wildcard_constraints:
@@ -52,13 +61,17 @@ def frames_after(stage, dataset, point):
 def frames_before(stage):
     """Return the input function of a stage of the frame chain, or of reconstruct."""
     before = CHAIN[CHAIN.index(stage) - 1] if stage in CHAIN else CHAIN[-1]
-    return lambda wildcards: frames_after(before, wildcards.dataset, AT[stage][wildcards.point])
+    return lambda wildcards: frames_after(
+        before, wildcards.dataset, AT[stage][wildcards.point]
+    )
 
 
 def at_points(pattern):
     """Return the paths of ``pattern`` (with {dataset} and {point}) over all datasets and points of reconstruct."""
     return [
-        pattern.format(dataset=dataset, point=folder) for dataset in RUN.datasets for folder in AT["reconstruct"]
+        pattern.format(dataset=dataset, point=folder)
+        for dataset in RUN.datasets
+        for folder in AT["reconstruct"]
     ]
 
 

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Install into .venv, run the workflow of a configuration, and write its report.
+#   scripts/demo.sh [CONFIG] [SNAKEMAKE OPTIONS…]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+config=${1:-config/config.yaml}
+shift || true
+scripts/install.sh all
+export PATH="$PWD/.venv/bin:$PATH"
+run=$(python -c 'import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["run"])' "$config")
+snakemake --cores all --configfile "$config" "$@"
+snakemake --cores 1 --configfile "$config" --report "results/$run/report.html"
+echo "report: results/$run/report.html"

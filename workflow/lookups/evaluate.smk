@@ -1,0 +1,37 @@
+"""Inputs of evaluate, and the rows of the metrics table."""
+
+
+def evaluate_inputs(wildcards):
+    """Return volume, frames and orientations of a point, with reference and truth where the dataset has them."""
+    dataset, point = wildcards.dataset, AT["evaluate"][wildcards.point]
+    folder = f"{RESULTS}/{dataset}/reconstruct/{point.until('reconstruct').folder}"
+    files = {
+        "volume": f"{folder}/volume.h5",
+        "orientations": f"{folder}/orientations.h5",
+        "frames": frames_after(CHAIN[-1], dataset, point),
+    }
+    if dataset in REFERENCED:
+        files["reference"] = f"{RESULTS}/{dataset}/assemble/volume.h5"
+    if dataset in SOURCES["simulate"]:
+        files["truth"] = f"{RESULTS}/{dataset}/simulate/truth.h5"
+    return files
+
+
+ALL_POINTS = [
+    (dataset, folder) for dataset in RUN.datasets for folder in AT["evaluate"]
+]
+
+
+def table_columns(wildcards):
+    """Return what stands before the metrics of each row: dataset and swept values."""
+    rows = [
+        {
+            "dataset": dataset,
+            **{
+                f"{stage}.{key}": value
+                for stage, key, value in AT["evaluate"][folder].values
+            },
+        }
+        for dataset, folder in ALL_POINTS
+    ]
+    return json.dumps({"columns": rows})

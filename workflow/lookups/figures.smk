@@ -1,0 +1,71 @@
+"""Inputs, labels and lists of figures."""
+
+
+def figure(name, **options):
+    """Return the parameters of draw-figure as JSON."""
+    return json.dumps({"figure": name, **options})
+
+
+def point_inputs(**names):
+    """Return an input function for files of one point: role = (stage, file)."""
+
+    def paths(wildcards):
+        point = AT["evaluate"][wildcards.point]
+        found = {}
+        for role, (stage, name) in names.items():
+            if stage == "frames":
+                found[role] = frames_after(CHAIN[-1], wildcards.dataset, point)
+            else:
+                found[role] = (
+                    f"{RESULTS}/{wildcards.dataset}/{stage}/{point.until(stage).folder}/{name}"
+                )
+        return found
+
+    return paths
+
+
+def dataset_files(stage, name):
+    """Return the files of all points of a dataset."""
+    return lambda wildcards: list(
+        dict.fromkeys(
+            f"{RESULTS}/{wildcards.dataset}/{stage}/{point.until(stage).folder}/{name}"
+            for point in POINTS.values()
+        )
+    )
+
+
+def labels_at(stage):
+    return list(
+        dict.fromkeys(
+            ", ".join(f"{key} {value}" for _, key, value in point.until(stage).values)
+            or "base"
+            for point in POINTS.values()
+        )
+    )
+
+
+def reference_argument(wildcards):
+    if wildcards.dataset not in REFERENCED:
+        return ""
+    return f"--reference-volume {RESULTS}/{wildcards.dataset}/assemble/volume.h5"
+
+
+def all_figures():
+    """Return every figure of the run."""
+    per_point = ["frames", "orientations", "volume_slices", "patterson", "reflections"]
+    files = [
+        f"{RESULTS}/{dataset}/figures/{folder}/{name}.png"
+        for dataset, folder in ALL_POINTS
+        for name in per_point
+    ]
+    for dataset in RUN.datasets:
+        names = [
+            "powder",
+            "convergence",
+            "bragg_diffuse",
+            *(["r_factor"] if dataset in REFERENCED else []),
+        ]
+        files += [f"{RESULTS}/{dataset}/figures/{name}.png" for name in names]
+    if len(ALL_POINTS) > 1:
+        files.append(f"{RESULTS}/figures/sweep.png")
+    return files

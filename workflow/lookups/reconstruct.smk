@@ -1,0 +1,16 @@
+"""Memory and parameters of reconstruct and assemble."""
+
+
+def emc_memory(wildcards, input, attempt):
+    """Return MB for views, volumes and photons; the views of a rank shrink with the number of ranks."""
+    return int((3000 + 10 * megabytes(input)) * attempt)
+
+
+def assemble_section(wildcards):
+    """Return the parameters of assemble, with grid, corrections and q range as reconstruct has them."""
+    values = RUN.stages.assemble.model_dump(mode="json")
+    same = RUN.stages.reconstruct.model_dump(mode="json")
+    return json.dumps(
+        values
+        | {key: same[key] for key in ("grid", "corrections", "q_max_inv_angstrom")}
+    )
