@@ -103,8 +103,9 @@ class PixelRows:
         if n_voxels is None:
             if not usable.any():
                 raise GeometryError(f"no unmasked pixel lies within q = {q_max_inv_angstrom} 1/angstrom")
-            n_voxels = 2 * math.ceil(float(reach[usable].max()) + 1.0) + 1
-        usable = usable & (reach <= n_voxels // 2 - 2)
+            n_voxels = 2 * (math.ceil(float(reach[usable].max())) + 1) + 1
+        # Interpolation reads one voxel beyond, and an even grid ends one voxel earlier on the positive side.
+        usable = usable & (reach <= (n_voxels - 1) // 2 - 1)
         margin = axis_distance_pixels(detector, beam, rotation_axis)
         rows = np.flatnonzero(usable)
         likelihood = margin[rows] >= axis_margin_pixels
