@@ -1,0 +1,181 @@
+"""reconstruct as people run it: serial, on two MPI ranks, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fewphoton.cli import main
+from fewphoton.io.crystal_description import write_crystal
+from fewphoton.io.metrics import read_metrics, read_table
+from fewphoton.io.orientation_files import read_orientation_file
+from fewphoton.io.photon_files import write_photon_file
+from fewphoton.io.provenance import Provenance
+from fewphoton.io.volumes import read_volume_file
+from tests.emc.conftest import SIMULATION, structure
+
+OUTPUTS = ("volume.h5", "orientations.h5")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from fewphoton.data import PhotonFrames
+    from fewphoton.simulate.rotation_experiment import RotationExperiment, exposures
+
+    place = tmp_path_factory.mktemp("reconstruct")
+    experiment = RotationExperiment.build(SIMULATION, structure())
+    photons = PhotonFrames.concatenate([frames for frames, _ in exposures(experiment, SIMULATION)])
+    write_crystal(place / "crystal.yaml", experiment.crystal, experiment.rotation_axis)
+    with write_photon_file(
+        place / "frames.h5", experiment.detector, experiment.beam, Provenance("test", {}, {})
+    ) as writer:
+        writer.append(photons)
+    return place
+
+
+def arguments(folder: Path, name: str, *extra: str, iterations: int = 12) -> list[str]:
+    out = folder / name
+    config = {
+        "grid": {"voxels_per_cell": 4},
+        "n_orientations": 160,
+        "axis_margin_pixels": 2,
+        "start_width_voxels": 1,
+        "q_max_inv_angstrom": 0.55,
+        "max_iterations": iterations,
+        "tolerance": 0,
+        "checkpoint_every": 3,
+    }
+    files = ["--frames", str(folder / "frames.h5"), "--crystal", str(folder / "crystal.yaml")]
+    for flag, file in (
+        ("volume", "volume.h5"),
+        ("orientations", "orientations.h5"),
+        ("iterations", "iterations.csv"),
+        ("metrics", "metrics.json"),
+        ("checkpoint", "checkpoint.h5"),
+    ):
+        files += [f"--{flag}", str(out / file)]
+    return ["reconstruct", *files, "--config-json", json.dumps(config), "--threads", "1", *extra]
+
+
+@pytest.fixture(scope="module")
+def serial(folder) -> Path:
+    assert main(arguments(folder, "serial", "--quiet")) == 0
+    return folder / "serial"
+
+
+def test_outputs_tell_the_run(serial):
+    metrics = read_metrics(serial / "metrics.json")
+    assert metrics["iterations"] == 12
+    assert metrics["converged"] is False
+    assert [int(row["iteration"]) for row in read_table(serial / "iterations.csv")] == list(range(1, 13))
+    found = read_volume_file(serial / "volume.h5")
+    assert found.halves is not None
+    assert found.crystal.space_group == "P 21 21 21"
+    assert len(read_orientation_file(serial / "orientations.h5")) == 400
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_change_nothing_but_rounding(folder, serial, ranks):
+    launcher = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert launcher, "mpiexec is missing: install the extra bundled-mpi"
+    words = arguments(folder, f"ranks{ranks}", "--expect-ranks", str(ranks), "--quiet")
+    subprocess.run([launcher, "-n", str(ranks), sys.executable, "-m", "fewphoton", *words], check=True, timeout=300)
+    one, many = (read_volume_file(place / "volume.h5").volume for place in (serial, folder / f"ranks{ranks}"))
+    np.testing.assert_allclose(many.values, one.values, atol=1e-4 * one.values.max())
+    first, second = (read_orientation_file(place / "orientations.h5") for place in (serial, folder / f"ranks{ranks}"))
+    assert np.mean(first.best_orientation == second.best_orientation) > 0.99
+
+
+@pytest.mark.mpi
+def test_a_singleton_start_is_refused(folder):
+    words = arguments(folder, "singleton", "--expect-ranks", "2", "--quiet")
+    done = subprocess.run(
+        [sys.executable, "-m", "fewphoton", *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "has 1 rank(s), expected 2" in done.stderr
+    assert not (folder / "singleton" / "volume.h5").exists()
+
+
+@pytest.mark.mpi
+def test_a_failing_rank_ends_the_job(folder):
+    launcher = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    words = arguments(folder, "failing", "--expect-ranks", "2", "--quiet")
+    words[words.index("--frames") + 1] = str(folder / "missing.h5")
+    done = subprocess.run(
+        [launcher, "-n", "2", sys.executable, "-m", "fewphoton", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "missing.h5" in done.stderr
+
+
+def test_killed_and_restarted_gives_the_same_bytes(folder, serial):
+    words = [sys.executable, "-m", "fewphoton", *arguments(folder, "killed", iterations=12)]
+    checkpoint = folder / "killed" / "checkpoint.h5"
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert checkpoint.exists()
+    subprocess.run(words, check=True, timeout=300, stderr=subprocess.DEVNULL)
+    for name in OUTPUTS:
+        assert (folder / "killed" / name).read_bytes() == (serial / name).read_bytes()
+
+
+def test_a_broken_checkpoint_starts_the_run_anew(folder, serial):
+    place = folder / "broken"
+    place.mkdir()
+    (place / "checkpoint.h5").write_bytes(b"no checkpoint at all")
+    assert main(arguments(folder, "broken", "--quiet")) == 0
+    assert (place / "volume.h5").read_bytes() == (serial / "volume.h5").read_bytes()
+
+
+def test_a_checkpoint_of_other_parameters_is_not_used(folder, serial):
+    place = folder / "other"
+    place.mkdir()
+    shutil.copy(serial / "checkpoint.h5", place / "checkpoint.h5")
+    assert main([*arguments(folder, "other", "--quiet"), "--set", "seed=9"]) == 0
+    found, former = (read_volume_file(where / "volume.h5").volume for where in (place, serial))
+    assert not np.array_equal(found.values, former.values)
+
+
+def test_recorded_angles_are_not_used(folder, serial):
+    from fewphoton.data import FrameTable, PhotonFrames
+    from fewphoton.io.photon_files import read_photon_file
+
+    photons, detector, beam = read_photon_file(folder / "frames.h5")
+    blind = PhotonFrames(
+        photons.indptr, photons.pixel, photons.count, photons.n_pixels, FrameTable.unknown(photons.n_frames)
+    )
+    other = folder / "blind"
+    other.mkdir()
+    with write_photon_file(other / "frames.h5", detector, beam, Provenance("test", {}, {})) as writer:
+        writer.append(blind)
+    shutil.copy(folder / "crystal.yaml", other / "crystal.yaml")
+    assert main(arguments(other, "out", "--quiet")) == 0
+    found, former = (read_volume_file(where / "volume.h5").volume for where in (other / "out", serial))
+    np.testing.assert_array_equal(found.values, former.values)
+
+
+@pytest.mark.parametrize("content", [b"", b"not HDF5"])
+def test_corrupt_photon_file_is_a_typed_error(folder, tmp_path, content, capsys):
+    (tmp_path / "frames.h5").write_bytes(content)
+    shutil.copy(folder / "crystal.yaml", tmp_path / "crystal.yaml")
+    assert main(arguments(tmp_path, "out", "--quiet")) == 1
+    assert "InputFileError" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "volume.h5").exists()
