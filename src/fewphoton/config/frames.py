@@ -27,19 +27,22 @@ class CountPhotonsConfig(Section):
     fit_frames: int = Field(default=500, ge=2)
     """Frames, spread over the run, that the fit of offset, gain and noise reads."""
     fit_per: Literal["pixel", "panel"] = "pixel"
-    """Offsets are fitted per pixel, or per panel (ASIC) where there are too few frames; gains always per panel."""
+    """Offset and noise are fitted per pixel, or per panel (ASIC) where there are fewer than about 20 frames; gains
+    always per panel. It holds for `fit`, for `dark`, and for the noise of `jungfrau`."""
     common_mode: bool = False
     """Subtract each panel's own median from each frame before the threshold."""
     photon_energy_kev: float | None = Field(default=None, gt=0)
     """Photon energy, needed by `jungfrau` to turn keV into photons."""
     minimum_valid_adu: float | None = None
-    """Values below are bad reads: the pixel is left out of that frame's photons and counted (NaN always is)."""
+    """Raw values below are bad reads: the pixel is left out of that frame's photons and counted (NaN always is)."""
     max_noise_ratio: float = Field(default=4.0, gt=1)
     """A pixel is bad when its noise exceeds this multiple of its panel's median noise, dead below its inverse."""
     max_hot_ratio: float = Field(default=50.0, gt=1)
-    """A pixel is hot when it counts more than this multiple of the local expectation, beyond Poisson chance."""
+    """An isolated pixel is hot when it is lit more than this multiple of the local expectation, beyond chance."""
     max_total_sigma: float = Field(default=20.0, gt=0)
     """Frames whose photon total lies this many (robust, at least Poisson) sigmas above the median are rejected."""
+    max_shift_sigma: float = Field(default=2.0, gt=0)
+    """Frames whose empty pixels lie this many read noises from their offsets, in the median, are rejected."""
     exposures_per_batch: int | None = Field(default=None, ge=1)
     """Exposures in an uninterrupted series where the files do not say; None: one series a file."""
     omega_start_deg: float | None = None
@@ -47,7 +50,7 @@ class CountPhotonsConfig(Section):
     omega_step_deg: float | None = None
     """Rotation in one exposure where the files do not hold angles."""
     chunk_frames: int = Field(default=256, ge=1)
-    """Raw frames held in memory at a time."""
+    """Raw frames read at a time; fewer where they would take more than 256 MiB. It does not change the result."""
 
 
 class CollapseConfig(Section):

@@ -1,19 +1,43 @@
-"""Counting the photons of raw frames (thresholding as in Ayyer et al. 2015, doi:10.1107/S2052252514022313, section 3)."""
+"""Counting the photons of raw frames.
+
+Thresholding as in Ayyer et al. 2015, IUCrJ 2, 29-34, doi:10.1107/S2052252514022313, section 3.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.errors import DataError
-from fewphoton.kernels.photon_counting import count_over_threshold, pack_photons
+from fewphoton.kernels.photon_counting import BLOCK_PIXELS, find_photons, pack_photons
 from fewphoton.photons.calibration import Calibration
+from fewphoton.photons.raw_sample import valid_range
 
 
 @dataclass(frozen=True, eq=False)
+class Counted:
+    """Photons of a chunk of frames, and what was odd in it.
+
+    Parameters
+    ----------
+    photons : PhotonFrames
+        Photons.
+    n_invalid : ndarray of int64, `(n_frames,)`
+        Bad reads on usable pixels of each frame.
+    n_saturated : ndarray of int64, `(n_frames,)`
+        Photons of each frame that are a lower bound: pixels at the largest integer of the type, or with more than
+        65535 photons (stored as 65535).
+    """
+
+    photons: PhotonFrames
+    n_invalid: NDArray[np.int64]
+    n_saturated: NDArray[np.int64]
+
+
 class PhotonCounter:
     """Turns chunks of raw values into photon frames.
 
@@ -22,94 +46,111 @@ class PhotonCounter:
     calibration : Calibration
         Offset, gain, noise, unusable pixels.
     threshold_photons : float
-        A pixel holds n photons when its signal lies in [n - 1 + threshold, n + threshold).
-    minimum_valid_adu : float or None
-        Values below are bad reads; they are below any threshold and only counted.
+        A pixel holds n photons when its signal lies in (n - 1 + threshold, n + threshold] photons.
+    dtype : dtype
+        Type of the frames.
+    minimum_valid : float or None
+        Values below are bad reads: never photons, and counted, as NaN and infinities are.
+    largest_valid : scalar, optional
+        Values above are bad reads; the largest finite value of the type by default.
     """
 
-    calibration: Calibration
-    threshold_photons: float
-    minimum_valid_adu: float | None = None
+    def __init__(
+        self,
+        calibration: Calibration,
+        threshold_photons: float,
+        dtype: np.dtype[Any],
+        minimum_valid: float | None = None,
+        largest_valid: Any = None,
+    ) -> None:
+        self.calibration = calibration
+        self.threshold_photons = threshold_photons
+        self.dtype = np.dtype(dtype)
+        self._threshold = calibration.raw_threshold(self.dtype, threshold_photons)
+        self._usable = calibration.usable
+        self._smallest, largest = valid_range(self.dtype, minimum_valid)
+        self._full_scale = self.dtype.type(np.inf) if self.dtype.kind == "f" else largest
+        self._largest = largest if largest_valid is None else self.dtype.type(largest_valid)
 
-    def bad_reads(self, frames: NDArray[np.generic]) -> int:
-        """Count values on usable pixels that are NaN or below ``minimum_valid_adu``."""
-        good = ~self.calibration.unusable
-        total = int(np.isnan(frames[:, good]).sum()) if frames.dtype.kind == "f" else 0
-        if self.minimum_valid_adu is not None:
-            total += int((frames[:, good] < self.minimum_valid_adu).sum())
-        return total
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of a frame."""
+        return len(self._threshold)
 
-    def count(self, frames: NDArray[np.generic], table: FrameTable) -> PhotonFrames:
+    def count(self, frames: NDArray[Any], table: FrameTable) -> Counted:
         """Count the photons of raw frames `(n_frames, n_pixels)`.
 
         Raises
         ------
         DataError
-            If the number of pixels differs from the calibration's, or a pixel holds more than 65535 photons.
+            If the number of pixels or the type differs from what the counter was made for.
         """
-        n_pixels = len(self.calibration.unusable)
-        if frames.ndim != 2 or frames.shape[1] != n_pixels:
-            raise DataError(f"frames of shape {frames.shape} for a calibration of {n_pixels} pixels")
-        frames = np.ascontiguousarray(frames)
-        threshold = self.calibration.raw_threshold(frames.dtype, self.threshold_photons)
-        n_over = np.empty(len(frames), dtype=np.int64)
-        count_over_threshold(frames, threshold, n_over)
-        hit_ptr = np.concatenate([[0], np.cumsum(n_over)])
+        if frames.ndim != 2 or frames.shape[1] != self.n_pixels or frames.dtype != self.dtype:
+            raise DataError(
+                f"expected frames of {self.n_pixels} pixels ({self.dtype}), found {frames.shape[1:]} ({frames.dtype})"
+            )
+        n_frames = len(frames)
+        valid = (self._smallest, self._largest)
+        lit = np.empty((n_frames, -(-self.n_pixels // BLOCK_PIXELS)), dtype=bool)
+        n_over, n_invalid, n_saturated = (np.empty(n_frames, dtype=np.int64) for _ in range(3))
+        find_photons(frames, self._threshold, self._usable, *valid, lit, n_over, n_invalid)
+        hit_ptr = np.concatenate([[0], np.cumsum(n_over)]).astype(np.int64)
         pixel = np.empty(hit_ptr[-1], dtype=np.uint32)
-        count = np.empty(hit_ptr[-1], dtype=np.int64)
+        count = np.empty(hit_ptr[-1], dtype=np.uint16)
+        offset, gain = self.calibration.offset_adu, self.calibration.adu_per_photon
         pack_photons(
             frames,
-            threshold,
-            self.calibration.offset_adu,
-            self.calibration.adu_per_photon,
+            self._threshold,
+            *valid,
+            self._full_scale,
+            offset,
+            gain,
             self.threshold_photons,
+            lit,
             hit_ptr,
             pixel,
             count,
+            n_saturated,
         )
-        usable = ~self.calibration.unusable[pixel]
-        if not usable.all():
-            frame = np.repeat(np.arange(len(frames)), n_over)[usable]
-            hit_ptr = np.searchsorted(frame, np.arange(len(frames) + 1))
-            pixel, count = pixel[usable], count[usable]
-        if len(count) and count.max() > np.iinfo(np.uint16).max:
-            raise DataError(
-                f"a pixel holds {count.max()} photons, more than a photon file can store (65535); is the gain of "
-                f"{float(np.median(self.calibration.adu_per_photon)):.3g} ADU per photon right?"
-            )
-        return PhotonFrames(hit_ptr.astype(np.int64), pixel, count.astype(np.uint16), n_pixels, table)
+        return Counted(PhotonFrames(hit_ptr, pixel, count, self.n_pixels, table), n_invalid, n_saturated)
 
 
-def integer_photons(frames: NDArray[np.generic], masked: NDArray[np.bool_], table: FrameTable) -> PhotonFrames:
-    """Pack frames `(n_frames, n_pixels)` that hold photon counts already; negative values and NaN are bad reads.
+class CountReader:
+    """Packs frames that hold photon counts already.
+
+    Negative values, NaN and the largest value of an unsigned type (how counting detectors mark gaps and overflown
+    pixels) are bad reads.
+
+    Parameters
+    ----------
+    masked : ndarray of bool, `(n_pixels,)`
+        Pixels left out.
+    dtype : dtype
+        Type of the frames.
 
     Raises
     ------
     DataError
-        If a usable value is no whole number.
+        If all pixels are masked.
     """
-    good = np.where(masked, 0, np.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0))
-    good = np.maximum(good, 0)
-    if frames.dtype.kind == "f" and not np.array_equal(good, np.rint(good)):
-        raise DataError("the frames hold fractions, so they are no photon counts; choose another calibration")
-    if good.size and good.max() > np.iinfo(np.uint16).max:
-        raise DataError(f"a pixel holds {good.max()} photons; mask saturated pixels, or choose another calibration")
-    return PhotonFrames.from_dense(good.astype(np.uint16), table)
 
+    def __init__(self, masked: NDArray[np.bool_], dtype: np.dtype[Any]) -> None:
+        zero = np.zeros(len(masked), dtype=np.float32)
+        largest = np.iinfo(dtype).max - 1 if dtype.kind == "u" else None
+        self._counter = PhotonCounter(Calibration(zero, zero + 1, zero, masked), 0.5, dtype, 0.0, largest)
 
-def subtract_common_mode(
-    frames: NDArray[np.generic], calibration: Calibration, panel: NDArray[np.int32]
-) -> NDArray[np.float32]:
-    """Return frames less the median of (raw - offset) over each panel's usable pixels, frame by frame, float32.
+    def count(self, frames: NDArray[Any], table: FrameTable) -> Counted:
+        """Pack frames `(n_frames, n_pixels)`.
 
-    At few photons the median of a panel is the level of its empty pixels, whatever the photons are.
-    """
-    corrected = frames.astype(np.float32)
-    for number in range(int(panel.max()) + 1):
-        mine = panel == number
-        usable = np.flatnonzero(mine & ~calibration.unusable)
-        if len(usable) == 0:
-            continue
-        level = np.nanmedian(corrected[:, usable] - calibration.offset_adu[usable], axis=1)
-        corrected[:, mine] -= level[:, None]
-    return corrected
+        Raises
+        ------
+        DataError
+            If a value above a half is no whole number.
+        """
+        counted = self._counter.count(frames, table)
+        if frames.dtype.kind == "f":
+            photons = counted.photons
+            values = frames[photons.frame_numbers(), photons.pixel]
+            if not np.array_equal(values, np.rint(values)):
+                raise DataError("the frames hold fractions, so they are no photon counts; choose another calibration")
+        return counted

@@ -1,144 +1,43 @@
-"""Offset, noise and gain from the data's own zero- and one-photon peaks, or from dark frames."""
+"""Offset, noise and gain from the data's own zero- and one-photon peaks."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
 
 from fewphoton.errors import DataError
 from fewphoton.photons.calibration import Calibration
-
-_CLIP_SIGMA = 3.5
-_SIGMA_PER_MAD = 1.4826
-_MIN_PHOTONS = 50
-
-
-def zero_peak(sample: NDArray[np.generic], invalid: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:
-    """Return centre and width of each pixel's zero-photon peak.
-
-    The median and the median absolute deviation start; one clipped mean and standard deviation (values within 3.5
-    widths) refine them, which removes the pull of photons at few photons per pixel.
-
-    Parameters
-    ----------
-    sample : ndarray, `(n_frames, n_pixels)`
-        Raw values of sampled frames.
-    invalid : ndarray of bool, `(n_frames, n_pixels)`
-        Bad reads.
-
-    Returns
-    -------
-    offset_adu, noise_adu : ndarray of float64, `(n_pixels,)`
-        NaN for pixels without two valid reads.
-    """
-    values = sample.astype(np.float32)
-    values[invalid] = np.nan
-    n_valid = (~invalid).sum(axis=0)
-    offset = np.full(values.shape[1], np.nan)
-    noise = np.full(values.shape[1], np.nan)
-    full = n_valid >= 2
-    median = np.nanmedian(values[:, full], axis=0)
-    width = _SIGMA_PER_MAD * np.nanmedian(np.abs(values[:, full] - median), axis=0)
-    # Integer ADU with less than one unit of noise have a deviation of 0; half a unit keeps their own peak inside.
-    near = np.abs(values[:, full] - median) <= _CLIP_SIGMA * np.maximum(width, 0.5)
-    kept = np.where(near, values[:, full], np.nan).astype(np.float64)
-    offset[full] = np.nanmean(kept, axis=0)
-    noise[full] = np.nanstd(kept, axis=0, ddof=0) * np.sqrt(near.sum(axis=0) / np.maximum(near.sum(axis=0) - 1, 1))
-    return offset, noise
-
-
-def panel_zero_peak(
-    sample: NDArray[np.generic], invalid: NDArray[np.bool_], panel: NDArray[np.int32]
-) -> tuple[NDArray, NDArray]:
-    """Return centre and width of the zero-photon peak of each panel (ASIC), for every pixel of it.
-
-    For runs of a few frames: all pixels of a panel are pooled. The width comes from the lower half of the peak,
-    which photons do not reach.
-    """
-    offset = np.full(sample.shape[1], np.nan)
-    noise = np.full(sample.shape[1], np.nan)
-    for number in range(int(panel.max()) + 1):
-        mine = panel == number
-        values = sample[:, mine].astype(np.float64)[~invalid[:, mine]]
-        if len(values) < 100:
-            continue
-        centre = _histogram_mode(values)
-        below = values[values <= centre]
-        spread = _SIGMA_PER_MAD * float(np.median(centre - below)) if len(below) else np.nan
-        offset[mine] = centre
-        noise[mine] = max(spread, 0.3)
-    return offset, noise
-
-
-def _histogram_mode(values: NDArray[np.float64]) -> float:
-    low, high = np.percentile(values, [1, 75])
-    edges = np.arange(np.floor(low) - 2.5, np.ceil(high) + 3.5)
-    counts = np.histogram(values, edges)[0].astype(float)
-    smooth = ndimage.gaussian_filter1d(counts, 1.0)
-    top = int(smooth.argmax())
-    window = slice(max(top - 2, 0), top + 3)
-    centres = 0.5 * (edges[1:] + edges[:-1])
-    return float((counts[window] * centres[window]).sum() / counts[window].sum())
-
-
-def panel_gain(
-    above_offset: NDArray[np.float64], noise_adu: float, nominal_adu: float | None, name: str
-) -> float | None:
-    """Find the one-photon peak of a panel.
-
-    Parameters
-    ----------
-    above_offset : ndarray of float64, `(n_values,)`
-        Raw values less their pixel's offset.
-    noise_adu : float
-        Width of the zero-photon peak.
-    nominal_adu : float or None
-        Where to look: within 40 % of it; None: anywhere beyond four widths.
-    name : str
-        Panel, for the caller's messages.
-
-    Returns
-    -------
-    float or None
-        ADU per photon; None where no peak stands out (too few photons).
-    """
-    start = max(4.0 * noise_adu, 0.6 * nominal_adu if nominal_adu else 0.0)
-    stop = 1.4 * nominal_adu if nominal_adu else start + 60.0 * noise_adu
-    photons = above_offset[(above_offset > start) & (above_offset < stop)]
-    if len(photons) < _MIN_PHOTONS:
-        return None
-    width = max(noise_adu / 3, 0.25)
-    edges = np.arange(start, stop + width, width)
-    counts = np.histogram(photons, edges)[0].astype(float)
-    centres = 0.5 * (edges[1:] + edges[:-1])
-    smooth = ndimage.gaussian_filter1d(counts, 2.5)
-    peaks, properties = signal.find_peaks(smooth, prominence=0.15 * smooth.max())
-    if len(peaks) == 0:
-        return None
-    # Two photons make a smaller peak at twice the distance: the first prominent peak is the one-photon one.
-    first = peaks[0] if nominal_adu is None else peaks[int(properties["prominences"].argmax())]
-    near = np.abs(above_offset - centres[first]) < 1.5 * noise_adu
-    return float(above_offset[near].mean())
+from fewphoton.photons.gain_peak import panel_gains
+from fewphoton.photons.raw_sample import RawSample
+from fewphoton.photons.zero_peak import (
+    CLIP_SIGMA,
+    PanelHistograms,
+    ZeroPeak,
+    panel_histograms,
+    panel_zero_peak,
+    pixel_zero_peak,
+    refined_zero_peak,
+)
 
 
 def fit_calibration(
-    sample: NDArray[np.generic],
-    invalid: NDArray[np.bool_],
+    sample: RawSample,
     panel: NDArray[np.int32],
     masked: NDArray[np.bool_],
     *,
     per_pixel: bool,
     nominal_adu: float | None,
-) -> Calibration:
+) -> tuple[Calibration, int]:
     """Fit offset and noise per pixel (or panel) and the gain per panel.
+
+    Per pixel, the frames are read four times: a few for the start, twice for the moments of the zero-photon peak, once
+    for the panels' histograms; and three times more where half a photon is nearer than 3.5 noise widths, for moments
+    that leave the photons out, and the histograms about the better offsets.
 
     Parameters
     ----------
-    sample : ndarray, `(n_frames, n_pixels)`
-        Raw values of frames spread over the run.
-    invalid : ndarray of bool, `(n_frames, n_pixels)`
-        Bad reads.
+    sample : RawSample
+        Raw frames spread over the run.
     panel : ndarray of int32, `(n_pixels,)`
         Panel of each pixel, -1 in gaps.
     masked : ndarray of bool, `(n_pixels,)`
@@ -148,27 +47,74 @@ def fit_calibration(
     nominal_adu : float or None
         Expected gain; panels where no one-photon peak stands out take the median of the others, or this.
 
+    Returns
+    -------
+    calibration : Calibration
+        Fitted values.
+    n_without_peak : int
+        Panels with usable pixels whose gain was taken from the others.
+
     Raises
     ------
     DataError
-        If no panel shows a one-photon peak and no nominal gain is given.
+        If no pixel is usable, there are too few frames, or no panel shows a one-photon peak and no nominal gain is
+        given.
     """
-    offset, noise = zero_peak(sample, invalid) if per_pixel else panel_zero_peak(sample, invalid, panel)
-    gain = np.full(sample.shape[1], np.nan)
-    found: dict[int, float] = {}
-    for number in range(int(panel.max()) + 1):
-        mine = np.flatnonzero((panel == number) & ~masked & np.isfinite(offset) & (noise > 0))
-        if len(mine) == 0:
-            continue
-        values = (sample[:, mine] - offset[mine])[~invalid[:, mine]]
-        value = panel_gain(values, float(np.median(noise[mine])), nominal_adu, str(number))
-        if value is not None:
-            found[number] = value
-    if not found and nominal_adu is None:
+    if masked.all():
+        raise DataError("every pixel of the detector is masked, so there is nothing to calibrate")
+    if per_pixel:
+        peak, histograms = _per_pixel(sample, panel, ~masked, nominal_adu)
+    else:
+        peak, histograms = panel_zero_peak(sample, panel, ~masked, nominal_adu)
+    usable = ~masked & np.isfinite(peak.offset) & np.isfinite(peak.noise)
+    noise = panel_noise(peak.noise, panel, usable)
+    gain, found = _gains(histograms, noise, panel, nominal_adu)
+    if per_pixel:
+        near = usable & (0.5 * gain < CLIP_SIGMA * peak.noise)
+        if near.any():
+            half_width = np.where(near, 0.5 * gain, CLIP_SIGMA * np.maximum(peak.noise, 1e-6))
+            # Twice, as the first window stands about a centre that photons have pulled.
+            refined = refined_zero_peak(sample, refined_zero_peak(sample, peak, half_width), half_width)
+            peak = ZeroPeak(np.where(near, refined.offset, peak.offset), np.where(near, refined.noise, peak.noise))
+            usable &= np.isfinite(peak.offset) & np.isfinite(peak.noise)
+            histograms = panel_histograms(sample, peak.offset, panel, usable, histograms.bin_width)
+            gain, found = _gains(histograms, panel_noise(peak.noise, panel, usable), panel, nominal_adu)
+    return Calibration.of(peak.offset, gain, peak.noise, ~usable), int((np.isfinite(noise) & ~found).sum())
+
+
+def panel_noise(noise: NDArray[np.float64], panel: NDArray[np.int32], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Median noise of the usable pixels of each panel, float64 `(n_panels,)`; NaN where a panel has none."""
+    medians = np.full(int(panel.max()) + 1, np.nan)
+    for number in range(len(medians)):
+        mine = noise[usable & (panel == number)]
+        if len(mine):
+            medians[number] = np.median(mine)
+    return medians
+
+
+def _gains(
+    histograms: PanelHistograms, noise: NDArray[np.float64], panel: NDArray[np.int32], nominal_adu: float | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the gain of each pixel, NaN in gaps, and which panels showed their peak."""
+    gain, found = panel_gains(histograms, noise, nominal_adu)
+    if not np.isfinite(gain).any():
         raise DataError(
-            "no panel shows a one-photon peak in the sampled frames; give adu_per_photon, or raise fit_frames"
+            "no panel shows a one-photon peak in the sampled frames (too few photons, or photons not parted from the "
+            "noise); give adu_per_photon, or raise fit_frames"
         )
-    usual = float(np.median(list(found.values()))) if found else float(nominal_adu or np.nan)
-    for number in range(int(panel.max()) + 1):
-        gain[panel == number] = found.get(number, usual)
-    return Calibration(offset, gain, noise, masked | ~np.isfinite(offset))
+    return np.where(panel >= 0, gain[panel], np.nan), found
+
+
+def _per_pixel(
+    sample: RawSample, panel: NDArray[np.int32], usable: NDArray[np.bool_], nominal_adu: float | None
+) -> tuple[ZeroPeak, PanelHistograms]:
+    peak = pixel_zero_peak(sample)
+    usable = usable & np.isfinite(peak.noise)
+    if not usable.any():
+        raise DataError("no usable pixel has two valid reads in the sampled frames")
+    usual = float(np.median(peak.noise[usable]))
+    # Bins of a quarter of the noise; whole units at least, as integers on finer bins make a comb.
+    integers = next(sample.thinned(1).chunks()).dtype.kind in "iu"
+    width = max(usual / 4, (nominal_adu or 0.0) / 800, 1.0 if integers else 1e-6)
+    quiet = usable & (peak.noise < 4 * usual) & (peak.noise > 0)
+    return peak, panel_histograms(sample, peak.offset, panel, quiet, width)

@@ -1,9 +1,9 @@
-"""Calibration of a run, whichever way the configuration asks for."""
+"""Everything that is learnt from sampled frames before the photons of a run are counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,70 +11,72 @@ from numpy.typing import NDArray
 from fewphoton.config.frames import CountPhotonsConfig
 from fewphoton.data import Detector, FrameTable
 from fewphoton.errors import ConfigError
-from fewphoton.kernels.photon_counting import decode_gain_stages
-from fewphoton.photons.bad_pixels import BadPixels, hot_pixels, noise_outliers, total_limit
+from fewphoton.photons.bad_frames import LevelProbe, total_limit
+from fewphoton.photons.bad_pixels import BadPixels, hot_pixels, noise_outliers
 from fewphoton.photons.calibration import Calibration
-from fewphoton.photons.counting import PhotonCounter, subtract_common_mode
-from fewphoton.photons.fit_peaks import fit_calibration, zero_peak
+from fewphoton.photons.common_mode import CommonMode
+from fewphoton.photons.counting import PhotonCounter
+from fewphoton.photons.fit_peaks import fit_calibration
+from fewphoton.photons.gain_stages import GainStages
+from fewphoton.photons.raw_sample import Correction, Frames, RawSample
+from fewphoton.photons.zero_peak import ZeroPeak, panel_zero_peak, pixel_zero_peak
 
-Frames = NDArray[np.generic]
+_MIN_STATISTICS_FRAMES = 20
 
 
 @dataclass(frozen=True, eq=False)
-class CalibrationSource:
+class GivenCalibration:
     """What was given beside the frames themselves.
 
     Parameters
     ----------
     pixel : list of three ndarray of float32 `(n_pixels,)`, or None
         offset_adu, adu_per_photon, read_noise_adu of a calibration file.
-    dark : ndarray, `(n_frames, n_pixels)`, or None
+    dark : RawSample or None
         Dark frames.
     stages : list of two ndarray of float32 `(3, n_pixels)`, or None
         Pedestals and gains of three gain stages.
     """
 
     pixel: list[NDArray[np.float32]] | None = None
-    dark: Frames | None = None
-    stages: list[NDArray[np.float32]] | None = field(default=None)
+    dark: RawSample | None = None
+    stages: list[NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedCounter:
-    """A counter with everything that was learnt from sampled frames.
+class Preparation:
+    """What counting needs.
 
     Parameters
     ----------
-    counter : PhotonCounter
-        Ready to count.
-    correct : callable
-        What is done to a raw chunk `(n_frames, n_pixels)` before it is counted.
+    calibration : Calibration
+        Offset, gain, noise; bad pixels are unusable.
+    correction : callable or None
+        What is done to a raw piece `(n_frames, n_pixels)` before it is counted.
+    minimum_valid : float or None
+        Values below are bad reads, where there is no correction that found them.
     bad : BadPixels
         Pixels left out, by reason.
     limit : float
         Photon total above which a frame is rejected.
     occupancy : float
         Mean photons per usable pixel in the sampled frames.
+    n_panels_without_peak : int
+        Panels whose gain was taken from the others.
     """
 
-    counter: PhotonCounter
-    correct: Callable[[Frames], Frames]
+    calibration: Calibration
+    correction: Correction | None
+    minimum_valid: float | None
     bad: BadPixels
     limit: float
     occupancy: float
+    n_panels_without_peak: int
 
 
-def invalid_reads(frames: Frames, minimum_valid_adu: float | None) -> NDArray[np.bool_]:
-    """Return where values are NaN, infinite or below the smallest valid one, bool like ``frames``."""
-    invalid = ~np.isfinite(frames) if frames.dtype.kind == "f" else np.zeros(frames.shape, dtype=bool)
-    if minimum_valid_adu is not None:
-        invalid |= frames < minimum_valid_adu
-    return invalid
-
-
-def prepare_counter(
-    config: CountPhotonsConfig, detector: Detector, sample: Frames, source: CalibrationSource
-) -> PreparedCounter:
+def prepare_counting(
+    config: CountPhotonsConfig, detector: Detector, sample: RawSample, given: GivenCalibration
+) -> Preparation:
     """Calibrate, find bad pixels, and set the limit for absurd frames.
 
     Parameters
@@ -83,9 +85,9 @@ def prepare_counter(
         Which calibration, thresholds, limits.
     detector : Detector
         Panels and mask.
-    sample : ndarray, `(n_frames, n_pixels)`
+    sample : RawSample
         Raw frames spread over the run.
-    source : CalibrationSource
+    given : GivenCalibration
         Given calibration.
 
     Raises
@@ -95,87 +97,110 @@ def prepare_counter(
     DataError
         If no usable pixel or no gain is found.
     """
-    correct: Callable[[Frames], Frames] = np.asarray
     panel = detector.panel_numbers()
+    correction: Correction | None = None
     if config.calibration == "jungfrau":
-        correct = _gain_stage_decoder(config, source)
-        sample = correct(sample)
-    calibration = _calibrate(config, detector, sample, source)
+        correction, _ = _gain_stages(config, given)
+        sample = sample.corrected(correction)
+    calibration, without_peak = _calibrate(config, detector, sample, given)
     if config.common_mode:
-        decode, before = correct, calibration
-
-        def correct(frames: Frames) -> Frames:
-            return subtract_common_mode(decode(frames), before, panel)
-
-        sample = subtract_common_mode(sample, before, panel)
-        calibration = _calibrate(config, detector, sample, source)
-    few_frames = config.calibration in ("fit", "jungfrau") and len(sample) < 20
-    noisy = dead = np.zeros(detector.n_pixels, dtype=bool)
-    if not few_frames and not (config.calibration == "fit" and config.fit_per == "panel"):
+        correction = _then(correction, CommonMode(calibration, panel, sample.minimum_valid))
+        sample = sample.corrected(correction)
+        # The corrected frames have less noise, and gaps between the peaks are clearer.
+        calibration, without_peak = _calibrate(config, detector, sample, given)
+    bad = BadPixels.none(detector.n_pixels)
+    if _noise_is_per_pixel(config, given):
         noisy, dead = noise_outliers(calibration, panel, config.max_noise_ratio)
-        noisy, dead = noisy & ~detector.masked, dead & ~detector.masked
-    counter = PhotonCounter(calibration.with_unusable(noisy | dead), config.threshold_photons, config.minimum_valid_adu)
-    photons = counter.count(sample, FrameTable.unknown(len(sample)))
-    hot = np.zeros(detector.n_pixels, dtype=bool)
-    if len(sample) >= 20:
-        limit = total_limit(photons.totals(), config.max_total_sigma)
-        usual = photons.take(photons.totals() <= limit)
-        hot = hot_pixels(usual, detector.frame_shape, counter.calibration.unusable, config.max_hot_ratio)
-        counter = PhotonCounter(
-            counter.calibration.with_unusable(hot), config.threshold_photons, config.minimum_valid_adu
-        )
-        photons = counter.count(sample, FrameTable.unknown(len(sample)))
-    totals = photons.totals()
-    usable = int((~counter.calibration.unusable).sum())
-    limit = total_limit(totals, config.max_total_sigma) if len(sample) >= 20 else np.inf
-    return PreparedCounter(counter, correct, BadPixels(noisy, dead, hot), limit, float(np.median(totals)) / usable)
+        bad = BadPixels(noisy, dead, bad.hot)
+        calibration = calibration.with_unusable(bad.any)
+    totals, n_lit = _tally(sample, calibration, config)
+    limit = np.inf
+    if len(sample) >= _MIN_STATISTICS_FRAMES:
+        usual = totals <= total_limit(totals, config.max_total_sigma)
+        _, n_lit = _tally(sample, calibration, config, usual)
+        hot = hot_pixels(n_lit, int(usual.sum()), detector.frame_shape, calibration.usable, config.max_hot_ratio)
+        bad = BadPixels(bad.noisy, bad.dead, hot)
+        calibration = calibration.with_unusable(hot)
+        totals, n_lit = _tally(sample, calibration, config)
+        limit = total_limit(totals, config.max_total_sigma)
+    occupancy = float(np.median(totals)) / int(calibration.usable.sum())
+    return Preparation(calibration, correction, sample.minimum_valid, bad, limit, occupancy, without_peak)
 
 
-def _gain_stage_decoder(config: CountPhotonsConfig, source: CalibrationSource) -> Callable[[Frames], Frames]:
-    if source.stages is None or config.photon_energy_kev is None:
+def _then(first: Correction | None, second: Correction) -> Correction:
+    if first is None:
+        return second
+    return lambda frames: second(first(frames))
+
+
+def _tally(
+    sample: RawSample, calibration: Calibration, config: CountPhotonsConfig, chosen: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return photons of each sampled frame, and in how many of the chosen frames each pixel is lit.
+
+    Frames read with a wrong offset do not enter the second.
+    """
+    probe = LevelProbe(calibration, config.threshold_photons)
+    n_lit = np.zeros(len(calibration.unusable), dtype=np.int64)
+    totals: list[NDArray[np.int64]] = []
+    done = 0
+    for frames in sample.chunks():
+        counter = PhotonCounter(calibration, config.threshold_photons, frames.dtype, sample.minimum_valid)
+        photons = counter.count(frames, FrameTable.unknown(len(frames))).photons
+        totals.append(photons.totals())
+        keep = np.abs(probe.shifts(frames)) <= config.max_shift_sigma
+        if chosen is not None:
+            keep &= chosen[done : done + len(frames)]
+        n_lit += np.bincount(photons.pixel[keep[photons.frame_numbers()]], minlength=len(n_lit))
+        done += len(frames)
+    return np.concatenate(totals), n_lit
+
+
+def _gain_stages(config: CountPhotonsConfig, given: GivenCalibration) -> tuple[GainStages, float]:
+    if given.stages is None or config.photon_energy_kev is None:
         raise ConfigError("calibration 'jungfrau' needs a calibration file and photon_energy_kev")
-    pedestal, gain = source.stages
+    return GainStages(given.stages[0], given.stages[1], config.minimum_valid_adu), config.photon_energy_kev
 
-    def decode(frames: Frames) -> Frames:
-        if frames.dtype != np.uint16:
-            raise ConfigError(f"calibration 'jungfrau' needs raw uint16 words, the frames hold {frames.dtype}")
-        energy = np.empty(frames.shape, dtype=np.float32)
-        decode_gain_stages(np.ascontiguousarray(frames), pedestal, gain, energy)
-        return energy
 
-    return decode
+def _noise_is_per_pixel(config: CountPhotonsConfig, given: GivenCalibration) -> bool:
+    if config.calibration == "given":
+        return given.pixel is not None
+    return config.fit_per == "pixel"
 
 
 def _calibrate(
-    config: CountPhotonsConfig, detector: Detector, sample: Frames, source: CalibrationSource
-) -> Calibration:
+    config: CountPhotonsConfig, detector: Detector, sample: RawSample, given: GivenCalibration
+) -> tuple[Calibration, int]:
     masked = detector.masked
-    whole = np.ones(detector.n_pixels)
     if config.calibration == "given":
-        if source.pixel is not None:
-            return Calibration(*source.pixel, masked)
+        if given.pixel is not None:
+            offset, gain, noise = given.pixel
+            return Calibration(offset, gain, noise, masked), 0
         if config.offset_adu is None or config.adu_per_photon is None or config.read_noise_adu is None:
             raise ConfigError(
                 "calibration 'given' needs a calibration file, or offset_adu, adu_per_photon and read_noise_adu"
             )
-        return Calibration(
-            config.offset_adu * whole, config.adu_per_photon * whole, config.read_noise_adu * whole, masked
-        )
+        return Calibration.of(config.offset_adu, config.adu_per_photon, config.read_noise_adu, masked), 0
     if config.calibration == "dark":
-        if source.dark is None or config.adu_per_photon is None:
+        if given.dark is None or config.adu_per_photon is None:
             raise ConfigError("calibration 'dark' needs dark frames and adu_per_photon")
-        offset, noise = zero_peak(source.dark, invalid_reads(source.dark, config.minimum_valid_adu))
-        return Calibration(offset, config.adu_per_photon * whole, noise, masked | ~np.isfinite(offset))
-    invalid = invalid_reads(sample, config.minimum_valid_adu)
+        peak = _zero_peak(config, detector, given.dark, config.adu_per_photon)
+        return Calibration.of(peak.offset, config.adu_per_photon, peak.noise, masked), 0
     if config.calibration == "jungfrau":
-        _, noise = zero_peak(sample, invalid)
-        assert config.photon_energy_kev is not None  # checked by the decoder
-        return Calibration(0.0 * whole, config.photon_energy_kev * whole, noise, masked | ~np.isfinite(noise))
+        stages, energy_kev = _gain_stages(config, given)
+        peak = _zero_peak(config, detector, sample, energy_kev)
+        return Calibration.of(0.0, energy_kev, peak.noise, masked | stages.unusable), 0
     return fit_calibration(
-        sample,
-        invalid,
-        detector.panel_numbers(),
-        masked,
-        per_pixel=config.fit_per == "pixel",
-        nominal_adu=config.adu_per_photon,
+        sample, detector.panel_numbers(), masked, per_pixel=config.fit_per == "pixel", nominal_adu=config.adu_per_photon
     )
+
+
+def _zero_peak(config: CountPhotonsConfig, detector: Detector, sample: RawSample, adu_per_photon: float) -> ZeroPeak:
+    if config.fit_per == "pixel":
+        return pixel_zero_peak(sample)
+    return panel_zero_peak(sample, detector.panel_numbers(), ~detector.masked, adu_per_photon)[0]
+
+
+def corrected(preparation: Preparation, frames: Frames) -> Any:
+    """Return frames `(n_frames, n_pixels)` as they are counted."""
+    return frames if preparation.correction is None else preparation.correction(frames)
