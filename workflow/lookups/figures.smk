@@ -34,14 +34,33 @@ def dataset_files(stage, name):
     )
 
 
+def label_of(stage, key, value):
+    """Return a short name of a swept value."""
+    usual = {
+        "collapse.n_frames": "{} frames summed",
+        "collapse.collapse_deg": "{}° summed",
+        "thin.photons_per_frame": "{} photons",
+        "add_background.percent": "+{} %",
+    }
+    return usual.get(f"{stage}.{key}", f"{key} {{}}").format(value)
+
+
 def labels_at(stage):
+    """Return the names of all points as a stage sees them."""
     return list(
         dict.fromkeys(
-            ", ".join(f"{key} {value}" for _, key, value in point.until(stage).values)
-            or "base"
+            ", ".join(label_of(*item) for item in point.until(stage).values) or "base"
             for point in POINTS.values()
         )
     )
+
+
+def sweep_figure():
+    """Return the parameters of the sweep figure: the first swept numbers run along the axis."""
+    names = [f"{stage}.{key}" for stage, key, _ in next(iter(POINTS.values())).values]
+    if names in ([], ["collapse.n_frames"]):
+        return figure("sweep", x="photons_per_frame_mean", series="dataset")
+    return figure("sweep", x=names[0], series=names[1] if len(names) > 1 else "dataset")
 
 
 def reference_argument(wildcards):

@@ -249,7 +249,7 @@ rule draw_sweep:
     conda:
         "../../envs/core.yaml"
     params:
-        config=figure("sweep", x="photons_per_frame_mean", series="dataset"),
+        config=sweep_figure(),
     shell:
         "fewphoton draw-figure --table {input.table} --figure {output} --config-json {params.config:q} 2> {log}"
 

@@ -80,5 +80,8 @@ def draw(curves: Sequence[RatioCurve]) -> Figure:
     axes.set_ylabel("Bragg / diffuse intensity")
     axes.grid(axis="y")
     style.bare_spines(axes)
-    axes.legend(loc="upper right")
+    if len(curves) > style.CURVES_IN_AXES:
+        style.legend_above(figure, *axes.get_legend_handles_labels())
+    else:
+        axes.legend(loc="upper right")
     return figure

@@ -66,7 +66,11 @@ def draw(tables: Sequence[Rows], labels: Sequence[str], n_orientations: Sequence
         axes.grid(axis="y")
         style.bare_spines(axes)
         style.letter(axes, name)
-    above.legend(loc="best")
+    handles, names = above.get_legend_handles_labels()
+    if len(names) > style.CURVES_IN_AXES:
+        style.legend_above(figure, handles, names)
+    else:
+        above.legend(loc="best")
     return figure
 
 

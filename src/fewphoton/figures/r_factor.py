@@ -97,7 +97,7 @@ def draw(curves: Sequence[RFactorCurve]) -> Figure:
         counts.set_ylabel("photons per peak (dashed)")
         axes.spines["top"].set_visible(False)
         counts.spines["top"].set_visible(False)
-    figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 3), columnspacing=1.2)
+    style.legend_above(figure, handles, names)
     return figure
 
 

@@ -7,7 +7,7 @@ journal columns; the colours are those of Okabe and Ito (2008), which colour-bli
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ COLUMN_MM = 88.0
 PAGE_MM = 180.0
 """Width of a figure over two columns."""
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe-Ito colours, the best separated ones first (yellow left out: too faint on white)."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Markers in the order of the palette, so that runs differ without colour too."""
 INK = "#1A1A1A"
 """Text and axes."""
@@ -45,6 +45,9 @@ PHOTONS = LinearSegmentedColormap.from_list(
 
 FORMATS = (".png", ".svg", ".pdf")
 """Suffixes that :func:`save` knows."""
+
+CURVES_IN_AXES = 4
+"""Curves whose names fit into the axes; the names of more go above."""
 
 _DOTS_PER_INCH = 200
 _MM_PER_INCH = 25.4
@@ -166,3 +169,16 @@ def save(figure: Figure, path: Path | str) -> None:
     undated = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None, "Producer": None}}
     with applied(), written_aside(target) as aside:
         figure.savefig(aside, dpi=_DOTS_PER_INCH, format=suffix[1:], metadata=undated[suffix])
+
+
+def legend_above(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Put a legend above the axes, in as many columns as its longest name leaves room for."""
+    longest = max((len(name) for name in names), default=0)
+    figure.legend(
+        handles,
+        names,
+        loc="outside upper center",
+        ncols=min(len(names), 3 if longest <= 14 else 2),
+        columnspacing=1.2,
+        fontsize=6.5 if longest > 14 else None,
+    )

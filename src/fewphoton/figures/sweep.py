@@ -106,7 +106,8 @@ def draw(
             axes.set_xticks([], minor=True)
         if wide:
             style.letter(axes, "abcdefgh"[number])
-    _draw_legend(panels[0], [level for metric in metrics if (level := levels.get(metric)) in rows[0]] != [])
+    with_chance = any(levels.get(metric) in rows[0] for metric in metrics)
+    _draw_legend(panels[0], with_chance, labels.get(series) if series else None)
     return figure
 
 
@@ -126,7 +127,7 @@ def usual_metrics(rows: Rows) -> tuple[str, ...]:
 
 def _spans_decades(places: NDArray[np.float64]) -> bool:
     known = places[np.isfinite(places)]
-    return bool(known.size and known.min() > 0 and known.max() / known.min() >= 5 and len(np.unique(known)) <= 12)
+    return bool(known.size and known.min() > 0 and known.max() / known.min() >= 5 and len(np.unique(known)) <= 6)
 
 
 def _draw_line(axes: Axes, places: NDArray[np.float64], values: NDArray[np.float64], index: int, label: str) -> None:
@@ -152,13 +153,13 @@ def _draw_chance(axes: Axes, places: NDArray[np.float64], level: NDArray[np.floa
     axes.plot(places[order], level[order], linestyle=(0, (4, 3)), linewidth=0.9, color=colour, zorder=1)
 
 
-def _draw_legend(axes: Axes, with_chance: bool) -> None:
+def _draw_legend(axes: Axes, with_chance: bool, title: str | None) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if with_chance:
         handles.append(Line2D([], [], linestyle=(0, (4, 3)), linewidth=0.9, color=style.QUIET))
         labels.append("chance")
     if handles:
-        axes.legend(handles, labels, loc="best")
+        axes.legend(handles, labels, loc="best", title=title, title_fontsize=7.0)
 
 
 def _dress(
