@@ -25,7 +25,7 @@ def _read(path: Path | str, names: tuple[str, ...], n_pixels: int, rows: int | N
     with opened(path) as file:
         for name in names:
             values = dataset(file, name, kind="iuf")[()].astype(np.float32)
-            if values.size != n_pixels * (rows or 1):
+            if values.size != n_pixels * (rows or 1) or (rows is not None and values.shape[0] != rows):
                 expected = f"{n_pixels} pixels" + (f" for each of {rows} gain stages" if rows else "")
                 raise InputFileError(path, "does not fit the frames", where=name, expected=expected, found=values.shape)
             found.append(values.reshape((rows, n_pixels) if rows else (n_pixels,)))
