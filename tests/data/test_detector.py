@@ -17,7 +17,9 @@ SHAPE, PIXEL, DISTANCE = (30, 40), 5e-3, 0.12
 def pyfai():
     """The same flat detector in pyFAI: point of normal incidence in the middle."""
     detector = PyfaiDetector(PIXEL, PIXEL, max_shape=SHAPE)
-    return AzimuthalIntegrator(DISTANCE, SHAPE[0] / 2 * PIXEL, SHAPE[1] / 2 * PIXEL, detector=detector, wavelength=1e-10)
+    return AzimuthalIntegrator(
+        DISTANCE, SHAPE[0] / 2 * PIXEL, SHAPE[1] / 2 * PIXEL, detector=detector, wavelength=1e-10
+    )
 
 
 @pytest.fixture(scope="module")

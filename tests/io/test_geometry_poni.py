@@ -58,8 +58,14 @@ def test_version_1_files_need_the_frame_shape(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("Distance: 0.1", "no Poni1"), ("nonsense", "fields are missing"), ("\n".join(f"{n}: x" for n in (
-        "Distance", "Poni1", "Poni2", "Rot1", "Rot2", "Rot3", "Wavelength")), "cannot be read")],
+    [
+        ("Distance: 0.1", "no Poni1"),
+        ("nonsense", "fields are missing"),
+        (
+            "\n".join(f"{n}: x" for n in ("Distance", "Poni1", "Poni2", "Rot1", "Rot2", "Rot3", "Wavelength")),
+            "cannot be read",
+        ),
+    ],
 )
 def test_faults_are_typed(tmp_path, text, message):
     (tmp_path / "bad.poni").write_text(text)

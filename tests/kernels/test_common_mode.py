@@ -13,7 +13,7 @@ def test_median_is_exact(median, n):
     for values in (rng.standard_normal(n), np.rint(rng.standard_normal(n)), np.sort(rng.random(n)), np.zeros(n)):
         single = values.astype(np.float32)
         wanted = np.median(single.astype(np.float64))
-            assert median(single, np.empty_like(single)) == pytest.approx(wanted, rel=1e-6)
+        assert median(single, np.empty_like(single)) == pytest.approx(wanted, rel=1e-6)
 
 
 @settings(max_examples=25, deadline=None)

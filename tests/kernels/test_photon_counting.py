@@ -132,6 +132,15 @@ def test_hand_worked_counts():
     assert (n_invalid[0], n_saturated[0]) == (0, 0)
 
 
+def test_a_value_above_its_threshold_is_at_least_one_photon():
+    # A threshold rounded to float32 may lie below the exact level.
+    ones = np.ones(1, dtype=np.float32)
+    parts = (np.array([[101]], dtype=np.int32), np.array([100], dtype=np.int32), np.ones(1, dtype=bool))
+    valid = (np.int32(0), np.int32(9999))
+    _, _, photons, _, _ = count(*parts, valid, np.int32(9999), 100 * ones, 10 * ones, 0.6)
+    assert photons.tolist() == [1]
+
+
 def test_more_than_65535_photons_saturate():
     frames = np.array([[5.0, 1e9, np.inf]], dtype=np.float64)
     ones = np.ones(3, dtype=np.float32)

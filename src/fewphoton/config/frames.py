@@ -37,7 +37,7 @@ class CountPhotonsConfig(Section):
     """Raw values below are bad reads: the pixel is left out of that frame's photons and counted (NaN always is)."""
     max_noise_ratio: float = Field(default=4.0, gt=1)
     """A pixel is bad when its noise exceeds this multiple of its panel's median noise, dead below its inverse."""
-    max_hot_ratio: float = Field(default=50.0, gt=1)
+    max_hot_ratio: float = Field(default=20.0, gt=1)
     """An isolated pixel is hot when it is lit more than this multiple of the local expectation, beyond chance."""
     max_total_sigma: float = Field(default=20.0, gt=0)
     """Frames whose photon total lies this many (robust, at least Poisson) sigmas above the median are rejected."""

@@ -30,7 +30,6 @@ from fewphoton.kernels.sparse_rows import add_weighted_rows
 from fewphoton.kernels.threads import threads_in_use
 from fewphoton.kernels.volume_slices import compress, expand
 
-
 MIN_EXPOSURE = 1e-6
 """Frames a view must have received to be merged: below, its photons are sums of rounding errors."""
 

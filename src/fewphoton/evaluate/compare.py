@@ -80,9 +80,7 @@ def compare(
         mixed_scale = amplitude_scale(high, mixed)
         chance_r.append(r_factor(high[near], mixed[near], mixed_scale))
         chance_cc.append(correlation(high, mixed))
-        chance_shells.append(
-            [r_factor(high[part], mixed[part], mixed_scale) for part in _parts(q, edges)]
-        )
+        chance_shells.append([r_factor(high[part], mixed[part], mixed_scale) for part in _parts(q, edges)])
     return Comparison(
         np.where(common, reference_intensity / scale**2, np.nan),
         r_factor(high, low, scale),

@@ -146,6 +146,8 @@ def _bad_pixels(
             size = 1.0 / float(next(iter(panels.values()))["res"])
             x, y = centres[:, 0] / size, centres[:, 1] / size
             with np.errstate(invalid="ignore"):
-                inside = (x >= limits["min_x"]) & (x <= limits["max_x"]) & (y >= limits["min_y"]) & (y <= limits["max_y"])
+                inside = (
+                    (x >= limits["min_x"]) & (x <= limits["max_x"]) & (y >= limits["min_y"]) & (y <= limits["max_y"])
+                )
             masked |= inside
     return masked

@@ -40,7 +40,19 @@ def read_imaged11(path: Path | str, frame_shape: tuple[int, int] | None) -> Geom
     try:
         for line in Path(path).read_text(encoding="utf-8").splitlines():
             name, _, text = line.strip().partition(" ")
-            if name in (*_NEEDED, "o11", "o12", "o21", "o22", "tilt_x", "tilt_y", "tilt_z", "chi", "wedge", "omegasign"):
+            if name in (
+                *_NEEDED,
+                "o11",
+                "o12",
+                "o21",
+                "o22",
+                "tilt_x",
+                "tilt_y",
+                "tilt_z",
+                "chi",
+                "wedge",
+                "omegasign",
+            ):
                 values[name] = float(text)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputFileError(path, f"cannot be read as ImageD11 parameters: {error}") from error
@@ -52,7 +64,9 @@ def read_imaged11(path: Path | str, frame_shape: tuple[int, int] | None) -> Geom
     if values.get("chi", 0.0) or values.get("wedge", 0.0):
         raise InputFileError(path, "chi and wedge are not supported", expected="0", found="another value")
 
-    flip = np.array([[values.get("o11", 1.0), values.get("o12", 0.0)], [values.get("o21", 0.0), values.get("o22", 1.0)]])
+    flip = np.array(
+        [[values.get("o11", 1.0), values.get("o12", 0.0)], [values.get("o21", 0.0), values.get("o22", 1.0)]]
+    )
     tilts = [np.rad2deg(1.0) * values.get(f"tilt_{axis}", 0.0) for axis in "xyz"]
     rotation = (
         rotation_about_axis((1, 0, 0), tilts[0])

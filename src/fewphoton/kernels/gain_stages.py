@@ -39,6 +39,6 @@ def decode_gain_stages(
             if stage == 2 or word < smallest_valid:
                 energy_kev[d, p] = np.nan
             else:
-                row = min(stage, 2)
+                row = 2 if stage == 3 else stage
                 value = np.float32(word & 0x3FFF)
                 energy_kev[d, p] = (value - pedestal_adu[row, p]) / gain_adu_per_kev[row, p]

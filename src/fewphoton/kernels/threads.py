@@ -10,7 +10,7 @@ def use_threads(n_threads: int) -> int:
 
     The thread pool is as large as the machine (or ``NUMBA_NUM_THREADS``) allows; a larger wish is cut to that.
     """
-    n_used = max(1, min(n_threads, numba.config.NUMBA_NUM_THREADS))
+    n_used = max(1, min(n_threads, int(numba.config.NUMBA_NUM_THREADS)))
     numba.set_num_threads(n_used)
     return n_used
 

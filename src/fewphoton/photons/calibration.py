@@ -76,7 +76,8 @@ class Calibration:
         """Largest raw value that is no photon yet, in the frames' own type, `(n_pixels,)`.
 
         A raw value is a photon exactly when it is larger, so that frames are compared without conversion. Unusable
-        pixels get infinity, or the largest integer of the type, which nothing exceeds.
+        pixels get infinity, or the largest integer of the type, which nothing exceeds. The smallest integer of the
+        type (an underflow) is never a photon.
         """
         level = self.offset_adu.astype(np.float64) + threshold_photons * self.adu_per_photon.astype(np.float64)
         level[self.unusable] = np.inf

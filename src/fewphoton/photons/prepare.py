@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fewphoton.config.frames import CountPhotonsConfig
 from fewphoton.data import Detector, FrameTable
-from fewphoton.errors import ConfigError
+from fewphoton.errors import ConfigError, DataError
 from fewphoton.photons.bad_frames import LevelProbe, total_limit
 from fewphoton.photons.bad_pixels import BadPixels, hot_pixels, noise_outliers
 from fewphoton.photons.calibration import Calibration
@@ -18,7 +18,7 @@ from fewphoton.photons.common_mode import CommonMode
 from fewphoton.photons.counting import PhotonCounter
 from fewphoton.photons.fit_peaks import fit_calibration
 from fewphoton.photons.gain_stages import GainStages
-from fewphoton.photons.raw_sample import Correction, Frames, RawSample
+from fewphoton.photons.raw_sample import Correction, Frames, RawSample, valid_range
 from fewphoton.photons.zero_peak import ZeroPeak, panel_zero_peak, pixel_zero_peak
 
 _MIN_STATISTICS_FRAMES = 20
@@ -108,11 +108,12 @@ def prepare_counting(
         sample = sample.corrected(correction)
         # The corrected frames have less noise, and gaps between the peaks are clearer.
         calibration, without_peak = _calibrate(config, detector, sample, given)
-    bad = BadPixels.none(detector.n_pixels)
+    unread = _often_invalid(sample) & calibration.usable
+    bad = BadPixels(np.zeros_like(unread), unread, np.zeros_like(unread))
     if _noise_is_per_pixel(config, given):
         noisy, dead = noise_outliers(calibration, panel, config.max_noise_ratio)
-        bad = BadPixels(noisy, dead, bad.hot)
-        calibration = calibration.with_unusable(bad.any)
+        bad = BadPixels(noisy & ~unread, dead | unread, bad.hot)
+    calibration = calibration.with_unusable(bad.any)
     totals, n_lit = _tally(sample, calibration, config)
     limit = np.inf
     if len(sample) >= _MIN_STATISTICS_FRAMES:
@@ -131,6 +132,22 @@ def _then(first: Correction | None, second: Correction) -> Correction:
     if first is None:
         return second
     return lambda frames: second(first(frames))
+
+
+def _often_invalid(sample: RawSample) -> NDArray[np.bool_]:
+    """Return pixels with bad reads in at least half of the sampled frames, bool `(n_pixels,)`."""
+    n_invalid: NDArray[np.int64] | None = None
+    for frames in sample.chunks():
+        if n_invalid is None:
+            n_invalid = np.zeros(frames.shape[1], dtype=np.int64)
+        if frames.dtype.kind in "iu" and sample.minimum_valid is None:
+            break
+        smallest, largest = valid_range(frames.dtype, sample.minimum_valid)
+        for frame in frames:
+            n_invalid += ~((frame >= smallest) & (frame <= largest))
+    if n_invalid is None:
+        raise DataError("there are no frames to count")
+    return n_invalid >= max(1.0, 0.5 * len(sample))
 
 
 def _tally(

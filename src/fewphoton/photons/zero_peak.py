@@ -65,11 +65,16 @@ def truncated_sigma(measured: NDArray[np.float64], half_width: NDArray[np.float6
     """
     sigma = np.array(measured, dtype=np.float64)
     positive = (sigma > 0) & np.isfinite(half_width)
+    start, window = sigma[positive], half_width[positive]
+    current = start
     for _ in range(60):
-        a = half_width[positive] / sigma[positive]
+        a = window / current
         density = np.exp(-0.5 * a * a) / np.sqrt(2 * np.pi)
         share = 1 - 2 * a * density / np.maximum(special.erf(a / np.sqrt(2)), 1e-12)
-        sigma[positive] = np.minimum(measured[positive] / np.sqrt(np.maximum(share, 0.05)), 3 * measured[positive])
+        before, current = current, np.minimum(start / np.sqrt(np.maximum(share, 0.05)), 3 * start)
+        if np.allclose(before, current, rtol=1e-6, atol=0):
+            break
+    sigma[positive] = current
     return sigma
 
 
@@ -186,15 +191,24 @@ def _lowest_peak(counts: NDArray[np.int64], centres: NDArray[np.float64]) -> tup
     smooth = ndimage.gaussian_filter1d(counts.astype(np.float64), 1.0, mode="constant")
     highest = smooth.max()
     peaks, _ = signal.find_peaks(smooth, height=0.3 * highest, prominence=max(0.1 * highest, 5 * np.sqrt(highest)))
-    top = int(peaks[0]) if len(peaks) else int(smooth.argmax())
-    window = slice(max(top - 2, 0), top + 3)
-    centre = float((counts[window] * centres[window]).sum() / max(counts[window].sum(), 1))
     width = float(centres[1] - centres[0])
-    # The half below the peak, each bin spread evenly over its width: half of it lies within 0.6745 sigma.
+    centre = float(centres[int(peaks[0]) if len(peaks) else int(smooth.argmax())])
+    noise = width
+    for _ in range(4):
+        # The mean within one width moves to the centre of the peak; photons lie three widths away or more.
+        inside = np.clip((max(noise, 2 * width) + width / 2 - np.abs(centres - centre)) / width, 0, 1) * counts
+        centre = float((inside * centres).sum() / max(inside.sum(), 1.0))
+        noise = _lower_half_width(counts, centres, centre)
+    return centre, noise
+
+
+def _lower_half_width(counts: NDArray[np.int64], centres: NDArray[np.float64], centre: float) -> float:
+    """Return the standard deviation from the values below the centre: half of them lie within 0.6745 of it."""
+    width = float(centres[1] - centres[0])
+    # Each bin is spread evenly over its width; the one that holds the centre enters with its part below it.
     share = np.clip((centre - (centres - width / 2)) / width, 0, 1) * counts
-    away = centre - centres
-    below = (share > 0) & (away > -width)
-    order = np.argsort(away[below])
-    running = np.cumsum(share[below][order])
-    median = float(np.interp(running[-1] / 2, running, away[below][order] + width / 2))
-    return centre, _SIGMA_PER_MAD * median
+    away = centre - (centres - width / 2)
+    order = np.argsort(away)
+    running = np.concatenate([[0.0], np.cumsum(share[order])])
+    edges = np.concatenate([[0.0], np.maximum(away[order], 0.0)])
+    return _SIGMA_PER_MAD * float(np.interp(running[-1] / 2, running, edges))
