@@ -27,10 +27,12 @@ N_TRIALS = 12000
 
 
 def turned(vector: np.ndarray, axis: np.ndarray, angle_deg: float) -> np.ndarray:
+    """Turn a vector about an axis."""
     return rotation_about_axis(axis, angle_deg) @ vector
 
 
 def perpendicular(axis: np.ndarray) -> np.ndarray:
+    """Return a unit vector normal to ``axis``."""
     other = np.array([1.0, 0, 0]) if abs(axis[0]) < 0.8 else np.array([0, 1.0, 0])
     cross = np.cross(axis, other)
     return cross / np.linalg.norm(cross)
@@ -91,6 +93,7 @@ def nearest_contact(atoms: list[tuple[str, np.ndarray]], operations: list[tuple[
 
 
 def main(target: Path) -> None:
+    """Search the torsions and write the best structure."""
     group = gemmi.SpaceGroup(SPACE_GROUP)
     operations = [(np.array(op.rot) / op.DEN, np.array(op.tran) / op.DEN) for op in group.operations()]
     rng = np.random.default_rng(2015)
@@ -110,9 +113,11 @@ def main(target: Path) -> None:
 
 
 def cif(atoms: list[tuple[str, np.ndarray]], contact: float) -> str:
+    """Return the structure as small-molecule CIF."""
     lines = [
         "# An invented structure with the composition, cell and space group of the crystal of Ayyer et al. (2015),",
-        "# IUCrJ 2, 29-34, doi:10.1107/S2052252514022313. Made by scripts/build_demo_structure.py. It is no experiment.",
+        "# IUCrJ 2, 29-34, doi:10.1107/S2052252514022313. "
+        "Made by scripts/build_demo_structure.py. It is no experiment.",
         f"# Nearest contact between C and N atoms of different ligands: {contact:.2f} angstrom.",
         "data_dimolybdenum_model",
         "_chemical_formula_sum 'C78 H120 Mo2 N6 O'",

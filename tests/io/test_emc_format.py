@@ -117,7 +117,7 @@ def test_faults_are_typed_errors(tmp_path, photons):
     outside[256 + 2 * 23] = N_PIXELS + 5
     with pytest.raises(InputFileError, match="frames 0 to"):
         list(EmcBinaryReader(broken(outside, tmp_path)).chunks())
-    with pytest.raises(InputFileError, match="no such|cannot be read"):
+    with pytest.raises(InputFileError, match="cannot be read"):
         EmcBinaryReader(tmp_path / "none.emc")
     h5py.File(tmp_path / "empty.h5", "w").close()
     with pytest.raises(InputFileError, match="num_pix"):

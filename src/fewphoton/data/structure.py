@@ -56,7 +56,7 @@ class AtomicStructure:
             object.__setattr__(self, name, values)
 
     def site_symmetry_order(self) -> NDArray[np.int64]:
-        """Number of symmetry operations that leave each atom where it is, int64 `(n_atoms,)`; 1 on general sites."""
+        """Count the symmetry operations that leave each atom where it is, int64 `(n_atoms,)`; 1 on general sites."""
         cell = gemmi.UnitCell(*self.cell)
         group = gemmi.find_spacegroup_by_name(self.space_group)
         orthogonal = np.array(cell.orth.mat.tolist())

@@ -51,8 +51,8 @@ class Assembler:
         """
         omega = frames.table.omega_deg + angle_offset_deg
         if not np.isfinite(omega).all():
-            frame = int(np.argmin(np.isfinite(omega)))
-            raise DataError(f"frame {frame} (source index {frames.table.source_index[frame]}) has no recorded angle")
+            blind = int(np.argmin(np.isfinite(omega)))
+            raise DataError(f"frame {blind} (source index {frames.table.source_index[blind]}) has no recorded angle")
         n_angles = len(self._orientations)
         view = np.rint(omega / 360.0 * n_angles).astype(np.int64) % n_angles
         half = (np.arange(frames.n_frames) % 2).astype(np.int8)

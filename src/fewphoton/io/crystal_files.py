@@ -72,4 +72,4 @@ def _from_macromolecule(structure: gemmi.Structure) -> AtomicStructure:
 def _cell(cell: gemmi.UnitCell) -> tuple[float, float, float, float, float, float]:
     if not cell.is_crystal():
         raise DataError("no unit cell")
-    return tuple(cell.parameters)  # type: ignore[return-value]
+    return tuple(cell.parameters)

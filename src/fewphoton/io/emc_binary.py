@@ -143,10 +143,12 @@ class EmcBinaryReader:
         section.append(section[1] + 4 * int(multi_before[-1]))
         for start in range(0, self.n_frames, max_frames):
             stop = min(start + max_frames, self.n_frames)
-            parts = []
-            for offset, before in zip(section, (ones_before, multi_before, multi_before), strict=True):
-                parts.append(self._read(offset + 4 * int(before[start]), int(before[stop] - before[start])))
+            places, pairs, counts = (
+                self._read(offset + 4 * int(before[start]), int(before[stop] - before[start]))
+                for offset, before in zip(section, (ones_before, multi_before, multi_before), strict=True)
+            )
+            ones, multi = self._ones[start:stop], self._multi[start:stop]
             try:
-                yield join_counts(self._ones[start:stop], self._multi[start:stop], *parts, self.n_pixels, start)
+                yield join_counts(ones, multi, places, pairs, counts, self.n_pixels, start)
             except DataError as error:
                 raise InputFileError(self.path, f"frames {start} to {stop - 1}: {error}") from error

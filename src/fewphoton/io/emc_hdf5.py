@@ -78,8 +78,8 @@ class EmcHdf5Reader:
                 raise InputFileError(
                     self.path, "rows differ in length", where="count_multi", expected="those of place_multi"
                 )
-            flat = [np.concatenate([np.zeros(0, np.int64), *column]).astype(np.int64) for column in rows]
+            places, pairs, counts = (np.concatenate([np.zeros(0, np.int64), *column]) for column in rows)
             try:
-                yield join_counts(ones, multi, *flat, self.n_pixels, start)
+                yield join_counts(ones, multi, places, pairs, counts, self.n_pixels, start)
             except DataError as error:
                 raise InputFileError(self.path, f"frames {start} to {stop - 1}: {error}") from error

@@ -79,7 +79,7 @@ def _quantity(text: str, units: dict[str, float], name: str) -> float:
         raise ValueError(f"{name} = {text} is no number (values in the frames' HDF5 are not followed)")
     if match.group(2) not in units:
         raise ValueError(f"{name} = {text} has no unit of {', '.join(unit for unit in units if unit)}")
-    return float(match.group(1)) * units[match.group(2)]
+    return float(match.group(1)) * float(units[match.group(2)])
 
 
 def _wavelength(values: dict[str, str]) -> float:

@@ -196,7 +196,7 @@ class RawFrames:
         )
 
     def chunks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield `(first index, frames (k, n_slow, n_fast))` in order, with k at most ``size``; sources are not mixed."""
+        """Yield `(first index, frames (k, n_slow, n_fast))` in order, k at most ``size``; sources are not mixed."""
         last = self.n_frames if stop is None else min(stop, self.n_frames)
         place = start
         while place < last:

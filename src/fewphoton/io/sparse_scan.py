@@ -1,7 +1,7 @@
 """Sparse rotation scans: row, column and intensity of each stored pixel, and the number of pixels of each frame.
 
 The layout of ImageD11's sparse scans: a group (often ``1.1``) with ``row``, ``col``, ``intensity`` and ``nnz``, the
-frame shape in attributes ``shape0`` and ``shape1``, and the goniometer angle in ``measurement/rot_center`` (or ``rot``).
+frame shape in attributes ``shape0`` and ``shape1``, and the angle in ``measurement/rot_center`` (or ``rot``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -70,7 +71,9 @@ class SparseScan:
         """Exposures in the scan."""
         return len(self.table)
 
-    def chunks(self, max_hits: int = 4_000_000) -> Iterator[tuple[slice, NDArray[np.int64], NDArray, NDArray]]:
+    def chunks(
+        self, max_hits: int = 4_000_000
+    ) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.int64], NDArray[Any]]]:
         """Yield frames, row pointers, pixel numbers (sorted in each frame) and counts, in order.
 
         Raises

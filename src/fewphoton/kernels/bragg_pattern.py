@@ -48,7 +48,7 @@ def _intensity_at(
     exponent = 0.5 * ((square - radial) / tangential_variance + radial / radial_variance)
     if exponent > _REACH:
         return 0.0
-    return factor * math.exp(-exponent) / (tangential_variance * math.sqrt(radial_variance))
+    return float(factor * math.exp(-exponent) / (tangential_variance * math.sqrt(radial_variance)))
 
 
 @numba.njit(cache=True, parallel=True)

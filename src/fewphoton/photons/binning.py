@@ -76,6 +76,6 @@ def bin_frames(frames: PhotonFrames, pixel_map: NDArray[np.int64], n_pixels: int
     kept = target >= 0
     place = frames.frame_numbers()[kept] * n_pixels + target[kept]
     unique, back = np.unique(place, return_inverse=True)
-    count = np.bincount(back, weights=frames.count[kept], minlength=len(unique)).astype(np.int64)
+    count = np.bincount(back, weights=frames.count[kept], minlength=len(unique)).astype(np.uint32)
     indptr = np.searchsorted(unique, np.arange(frames.n_frames + 1) * n_pixels).astype(np.int64)
     return PhotonFrames(indptr, (unique % n_pixels).astype(np.uint32), count, n_pixels, frames.table)

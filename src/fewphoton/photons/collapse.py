@@ -64,7 +64,7 @@ def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFram
 
 
 def group_labels(table: FrameTable, config: CollapseConfig) -> NDArray[np.int64]:
-    """Number the groups of a run, int64 `(n_frames,)`, never falling; -1 for frames of dropped incomplete groups.
+    """Assign each frame its group, int64 `(n_frames,)`, never falling; -1 for frames of dropped groups.
 
     Raises
     ------

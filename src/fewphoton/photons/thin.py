@@ -61,7 +61,7 @@ def thin(chunks: Iterable[PhotonFrames], fraction: float, seed: int) -> Iterator
         yield PhotonFrames(
             np.searchsorted(frame, np.arange(block.n_frames + 1)).astype(np.int64),
             block.pixel[count > 0],
-            count[count > 0],
+            count[count > 0].astype(np.uint32),
             block.n_pixels,
             block.table,
         )

@@ -1,4 +1,6 @@
-"""A crystal turned about one axis before an area detector (Ayyer et al. 2015, doi:10.1107/S2052252514022313, section 3).
+"""A crystal turned about one axis before an area detector.
+
+The experiment of Ayyer et al. 2015, doi:10.1107/S2052252514022313, section 3.
 
 Expected counts of a pixel are the sum of three parts, each with its share of the mean photons of a frame: Bragg
 peaks and diffuse scattering of the crystal, which share solid angle and polarization, and a flat background.
@@ -158,7 +160,7 @@ class RotationExperiment:
         )
 
     def patterns(self, omega_deg: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Expected counts at each goniometer angle `(n,)` in degrees, float32 `(n, n_pixels)`."""
+        """Return the expected counts at goniometer angles `(n,)` in degrees, float32 `(n, n_pixels)`."""
         transform = np.linalg.inv(self.crystal.ub_matrix) @ np.swapaxes(
             rotation_about_axis(self.rotation_axis, omega_deg), -1, -2
         )
@@ -190,7 +192,7 @@ class RotationExperiment:
         return PhotonFrames(
             indptr.astype(np.int64),
             (place % self.detector.n_pixels).astype(np.uint32),
-            count,
+            count.astype(np.uint32),
             self.detector.n_pixels,
             table,
         )

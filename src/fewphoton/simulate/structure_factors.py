@@ -13,7 +13,10 @@ _BLOCK = 512  # reflections at a time; keeps the phase table of a large cell in 
 
 
 def form_factors(element: str, stol2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the X-ray form factor of an element (International Tables C, 1992) at (sin(theta)/lambda)² in 1/angstrom²."""
+    """Return the X-ray form factor of an element (International Tables C, 1992).
+
+    ``stol2`` is (sin(theta) / lambda)² in 1/angstrom².
+    """
     coefficients = gemmi.Element(element).it92
     if coefficients is None:
         coefficients = gemmi.IT92_get_exact(gemmi.Element(element), 0)

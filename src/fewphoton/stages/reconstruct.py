@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fewphoton.config import ReconstructConfig
 from fewphoton.data import Crystal, Orientations
@@ -97,7 +101,7 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
             )
 
 
-def _reporter(context: Context, config: ReconstructConfig):  # type: ignore[no-untyped-def]
+def _reporter(context: Context, config: ReconstructConfig) -> Callable[[IterationRecord], None]:
     def report(record: IterationRecord) -> None:
         if context.progress and (record.iteration % 10 == 0 or record.iteration <= 3):
             left = (config.max_iterations - record.iteration) * record.seconds_total
@@ -114,7 +118,7 @@ def _write(
     outputs: Outputs,
     result: Reconstruction,
     crystal: Crystal,
-    axis,  # type: ignore[no-untyped-def]
+    axis: NDArray[np.float64],
     problem: Problem,
     provenance: Provenance,
 ) -> None:
