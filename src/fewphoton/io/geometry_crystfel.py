@@ -85,7 +85,7 @@ def _quantity(text: str, units: dict[str, float], name: str) -> float:
 def _wavelength(values: dict[str, str]) -> float:
     if "wavelength" in values:
         return _quantity(values["wavelength"], _ANGSTROMS, "wavelength")
-    return _HC_EV_ANGSTROM / _quantity(values["photon_energy"], _ELECTRONVOLTS, "photon_energy")
+    return float(_HC_EV_ANGSTROM / _quantity(values["photon_energy"], _ELECTRONVOLTS, "photon_energy"))
 
 
 def _direction(text: str, name: str) -> NDArray[np.float64]:

@@ -135,7 +135,7 @@ def take_counts(
             capped = int((count > cap_counts).sum())
             count = np.minimum(count, cap_counts)
         try:
-            part = PhotonFrames(indptr, pixel, count, n_pixels, scan.table.take(frames)).validate()
+            part = PhotonFrames(indptr, pixel.astype(np.uint32), count, n_pixels, scan.table.take(frames)).validate()
         except DataError as error:
             raise InputFileError(scan.path, str(error), where=scan.group) from error
         yield part, left_out, capped
