@@ -182,7 +182,8 @@ class PhotonFrames:
     @classmethod
     def from_dense(cls, frames: NDArray[Any], table: FrameTable | None = None) -> PhotonFrames:
         """Build from a dense stack of counts, `(n_frames, ...)`; meant for small stacks and tests."""
-        stack = np.asarray(frames).reshape(len(frames), -1)
+        given = np.asarray(frames)
+        stack = given.reshape(len(given), int(np.prod(given.shape[1:])))
         frame, pixel = np.nonzero(stack)
         indptr = np.searchsorted(frame, np.arange(len(stack) + 1))
         rows = FrameTable.unknown(len(stack)) if table is None else table

@@ -34,7 +34,7 @@ def read_structure(path: Path | str) -> AtomicStructure:
             if small.sites:
                 return _from_small(small)
         return _from_macromolecule(gemmi.read_structure(str(source)))
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, IndexError, OSError) as error:
         raise InputFileError(source, f"cannot be read as a structure: {error}") from error
     except (DataError, GeometryError) as error:
         raise InputFileError(

@@ -1,0 +1,103 @@
+"""Configurations: near misses, sweeps, contradictions, and the generated schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fewphoton.config import RunConfig, load_run, load_section, sweep_points
+from fewphoton.config.load import run_schema
+from fewphoton.config.sweep import frame_chain
+from fewphoton.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+CRYSTAL = {"cell": [5, 5, 5, 90, 90, 90], "space_group": "P 2 3"}
+
+
+def run(**changes):
+    content = {"run": "x", "datasets": {"a": {"simulate": {"structure": "s.cif"}}}, **changes}
+    return load_section(RunConfig, yaml.safe_dump(content), "test.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_are_valid(path):
+    assert load_run(path).datasets
+
+
+def test_schema_is_in_step():
+    stored = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
+    assert stored == run_schema(), "config/schema.json is stale: run python scripts/export_schema.py"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"datasts": {}}, "did you mean 'datasets'?"),
+        ({"stages": {"reconstrct": {}}}, "stages: unknown key 'reconstrct'; did you mean 'reconstruct'?"),
+        ({"stages": {"reconstruct": {"grid": {"voxel_per_cell": 4}}}}, "did you mean 'voxels_per_cell'?"),
+        ({"stages": {"collapse": {"n_frames": 3, "collapse_deg": 1.0}}}, "exactly one of n_frames and collapse_deg"),
+        ({"stages": {"collapse": {"n_frames": 0}}}, "stages.collapse.n_frames"),
+        ({"stages": {"reconstruct": {"beta_start": 0.1, "beta_factor": 1}}}, "beta_factor above 1"),
+        ({"datasets": {"a": {}}}, "exactly one of simulate, raw and scan; found none"),
+        ({"datasets": {}}, "datasets"),
+        ({"datasets": {"a b": {"simulate": {"structure": "s.cif"}}}}, "datasets"),
+        ({"datasets": {"a": {"raw": {"files": [], "geometry": "g", "crystal": CRYSTAL}}}}, "raw.files"),
+        (
+            {"datasets": {"a": {"simulate": {"structure": "s", "diffuse_fraction": 0.7, "background_fraction": 0.4}}}},
+            "no photons for the Bragg peaks",
+        ),
+        ({"sweep": {"collapse.n_frame": [1]}}, "did you mean 'collapse.n_frames'?"),
+        ({"sweep": {"thin.photons_per_frame": [1]}}, "no parameter of a stage that runs"),
+        ({"sweep": {"collapse.n_frames": []}}, "list of different values"),
+        ({"sweep": {"collapse.n_frames": [2, 2]}}, "list of different values"),
+        ({"sweep": {"collapse.n_frames": [2, -1]}}, "greater than or equal to 1"),
+    ],
+)
+def test_mistakes_are_named_with_the_way_out(changes, message):
+    with pytest.raises(ConfigError, match=r"test\.yaml") as error:
+        run(**changes)
+    assert message in str(error.value)
+
+
+def test_sweeps_combine_and_stages_see_only_what_bears_on_them():
+    config = run(sweep={"reconstruct.seed": [0, 1], "collapse.n_frames": [5, 50]})
+    points = sweep_points(config)
+    assert [point.folder for point in points] == [
+        f"collapse.n_frames~{n},reconstruct.seed~{seed}" for n in (5, 50) for seed in (0, 1)
+    ]
+    assert {point.until("collapse").folder for point in points} == {"collapse.n_frames~5", "collapse.n_frames~50"}
+    assert {point.until("count_photons").folder for point in points} == {"base"}
+    assert points[3].section(config, "collapse")["n_frames"] == 50
+    assert points[3].section(config, "reconstruct")["seed"] == 1
+    assert points[3].section(config, "evaluate") == config.stages.evaluate.model_dump(mode="json")
+
+
+def test_sweeping_the_angle_replaces_the_number():
+    (point, _) = sweep_points(run(sweep={"collapse.collapse_deg": [0.5, 1.0]}))
+    assert point.section(run(), "collapse") | {"pixel_binning": 1} == {
+        "n_frames": None,
+        "collapse_deg": 0.5,
+        "drop_incomplete": False,
+        "pixel_binning": 1,
+    }
+
+
+def test_without_a_sweep_there_is_one_point():
+    (point,) = sweep_points(run())
+    assert point.folder == "base"
+
+
+def test_optional_stages_run_where_they_are_configured():
+    assert frame_chain(run()) == ["collapse"]
+    stages = {"thin": {"photons_per_frame": 3}, "add_background": {"percent": 10}}
+    assert frame_chain(run(stages=stages)) == ["collapse", "thin", "add_background"]
+
+
+def test_unreadable_files_are_typed_errors(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_run(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_run(tmp_path / "bad.yaml")

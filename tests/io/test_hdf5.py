@@ -1,0 +1,58 @@
+import h5py
+import numpy as np
+import pytest
+
+from fewphoton.errors import InputFileError
+from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+
+
+@pytest.fixture
+def path(tmp_path):
+    with created(tmp_path / "x.h5") as file:
+        file.attrs["fewphoton_kind"] = "test"
+        store(file, "big", np.zeros((300, 300)), units="m")
+        store(file, "small", np.arange(3))
+        file["broken"] = h5py.ExternalLink("nowhere.h5", "/x")
+    return tmp_path / "x.h5"
+
+
+def test_large_datasets_are_compressed_and_described(path):
+    with opened(path) as file:
+        assert dataset(file, "big", kind="f", shape=(None, 300)).attrs["units"] == "m"
+        assert path.stat().st_size < 100_000
+        assert attribute(file["big"], "units") == "m"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("none", {}, r"\[none\]: dataset is missing.*big"),
+        ("broken", {}, "link is broken"),
+        ("small", {"kind": "f"}, "expected floats; found int64"),
+        ("small", {"shape": (4,)}, r"expected \(4,\); found \(3,\)"),
+        ("small", {"shape": (None, None)}, "wrong shape"),
+        ("/", {}, "is a group"),
+    ],
+)
+def test_every_way_to_be_wrong_is_named(path, name, options, message):
+    with opened(path) as file, pytest.raises(InputFileError, match=message):
+        dataset(file, name, **options)
+
+
+def test_kind_and_attributes_are_required(path):
+    with opened(path) as file:
+        with pytest.raises(InputFileError, match="expected other; found test"):
+            require_kind(file, "other")
+        with pytest.raises(InputFileError, match="'offset' is missing"):
+            attribute(file["small"], "offset")
+
+
+def test_files_that_are_none(tmp_path):
+    for name, content in (("empty.h5", b""), ("text.h5", b"hello")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputFileError, match="cannot be opened as HDF5"), opened(tmp_path / name):
+            pass
+    with pytest.raises(InputFileError, match="no such file"), opened(tmp_path / "none.h5"):
+        pass
+    with pytest.raises(InputFileError, match="is a folder"), opened(tmp_path):
+        pass
