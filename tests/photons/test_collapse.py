@@ -25,6 +25,11 @@ def test_by_number_never_across_a_batch(frames):
     np.testing.assert_array_equal(found.to_dense()[0], frames.to_dense()[:4].sum(axis=0))
 
 
+def test_a_group_longer_than_a_batch_ends_with_it(frames):
+    np.testing.assert_array_equal(run(frames, n_frames=20).table.n_exposures, [10, 10, 5])
+    np.testing.assert_array_equal(run(frames, collapse_deg=50.0).table.batch, [0, 1, 2])
+
+
 def test_by_angle(frames):
     found = run(frames, collapse_deg=0.3)
     np.testing.assert_array_equal(found.table.n_exposures, [3, 3, 3, 1, 3, 3, 3, 1, 3, 2])
