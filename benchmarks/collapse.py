@@ -7,6 +7,7 @@ second and the raw uint16 frames that these photons stand for.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 
@@ -55,7 +56,7 @@ def with_scipy(frames: PhotonFrames, group_ptr: np.ndarray) -> object:
 def with_numpy(frames: PhotonFrames, group_ptr: np.ndarray) -> object:
     """Count into one dense frame a group."""
     out = []
-    for first, last in zip(group_ptr[:-1], group_ptr[1:], strict=True):
+    for first, last in itertools.pairwise(group_ptr):
         hits = slice(frames.indptr[first], frames.indptr[last])
         dense = np.bincount(frames.pixel[hits], frames.count[hits], minlength=N_PIXELS)
         out.append(np.flatnonzero(dense))
