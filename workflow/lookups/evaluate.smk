@@ -17,6 +17,27 @@ def evaluate_inputs(wildcards):
     return files
 
 
+def shuffled_inputs(wildcards):
+    """Return the inputs of evaluate for the same frames merged with shuffled angles."""
+    point = AT["evaluate"][wildcards.point].until("reconstruct").folder
+    files = evaluate_inputs(wildcards)
+    files.pop("orientations")
+    files["volume"] = (
+        f"{RESULTS}/{wildcards.dataset}/assemble_shuffled/{point}/volume.h5"
+    )
+    return files
+
+
+def shuffled_metrics():
+    """Return the metrics by chance of all points, where every dataset has angles to shuffle and a comparison."""
+    known = all(name in SOURCES["simulate"] or name in HALVED for name in RUN.datasets)
+    return [
+        f"{RESULTS}/{dataset}/evaluate_shuffled/{folder}/metrics.json"
+        for dataset, folder in ALL_POINTS
+        if known
+    ]
+
+
 ALL_POINTS = [
     (dataset, folder) for dataset in RUN.datasets for folder in AT["evaluate"]
 ]

@@ -6,11 +6,20 @@ def emc_memory(wildcards, input, attempt):
     return int((3000 + 10 * megabytes(input)) * attempt)
 
 
-def assemble_section(wildcards):
+def assemble_values():
     """Return the parameters of assemble, with grid, corrections and q range as reconstruct has them."""
     values = RUN.stages.assemble.model_dump(mode="json")
     same = RUN.stages.reconstruct.model_dump(mode="json")
-    return json.dumps(
-        values
-        | {key: same[key] for key in ("grid", "corrections", "q_max_inv_angstrom")}
-    )
+    return values | {
+        key: same[key] for key in ("grid", "corrections", "q_max_inv_angstrom")
+    }
+
+
+def assemble_section(wildcards):
+    """Return the parameters of assemble as JSON."""
+    return json.dumps(assemble_values())
+
+
+def shuffled_section(wildcards):
+    """Return the same with angles exchanged between frames: the level of chance."""
+    return json.dumps(assemble_values() | {"shuffle_seed": 0})

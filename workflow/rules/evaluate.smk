@@ -23,18 +23,34 @@ rule evaluate:
         config=section_of("evaluate"),
         comparisons=lambda wildcards, input: " ".join(
             f"--{role} {input[role]}"
-            for role in ("reference", "truth")
+            for role in ("orientations", "reference", "truth")
             if role in input.keys()
         ),
     shell:
-        "fewphoton evaluate --volume {input.volume} --frames {input.frames} --orientations {input.orientations} "
+        "fewphoton evaluate --volume {input.volume} --frames {input.frames} "
         "{params.comparisons} --metrics {output.metrics} --shells {output.shells} "
         "--reflections {output.reflections} --patterson {output.patterson} --evaluation {output.evaluation} "
         "--threads {threads} --config-json {params.config:q} 2> {log}"
 
 
+use rule evaluate as evaluate_shuffled with:
+    input:
+        unpack(shuffled_inputs),
+    output:
+        metrics=f"{RESULTS}/{{dataset}}/evaluate_shuffled/{{point}}/metrics.json",
+        shells=f"{RESULTS}/{{dataset}}/evaluate_shuffled/{{point}}/shells.csv",
+        reflections=f"{RESULTS}/{{dataset}}/evaluate_shuffled/{{point}}/reflections.mtz",
+        patterson=f"{RESULTS}/{{dataset}}/evaluate_shuffled/{{point}}/patterson.ccp4",
+        evaluation=f"{RESULTS}/{{dataset}}/evaluate_shuffled/{{point}}/evaluation.h5",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluate_shuffled/{{point}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_shuffled/{{point}}.tsv"
+
+
 rule collect_metrics:
     input:
+        shuffled=shuffled_metrics(),
         evaluate=[
             f"{RESULTS}/{dataset}/evaluate/{folder}/metrics.json"
             for dataset, folder in ALL_POINTS
@@ -59,6 +75,9 @@ rule collect_metrics:
         "../../envs/core.yaml"
     params:
         config=table_columns,
+        by_chance=lambda wildcards, input: (
+            f"--shuffled-metrics {input.shuffled}" if input.shuffled else ""
+        ),
     shell:
         "fewphoton collect-metrics --metrics {input.evaluate} --more-metrics {input.reconstruct} "
-        "--table {output.table} --config-json {params.config:q} 2> {log}"
+        "{params.by_chance} --table {output.table} --config-json {params.config:q} 2> {log}"

@@ -44,6 +44,29 @@ rule reconstruct:
         "{params.ranks} --config-json {params.config:q} 2> {log}"
 
 
+rule assemble_shuffled:
+    input:
+        frames=frames_before("reconstruct"),
+        crystal=lambda wildcards: crystal_of(wildcards.dataset),
+    output:
+        volume=f"{RESULTS}/{{dataset}}/assemble_shuffled/{{point}}/volume.h5",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/assemble_shuffled/{{point}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/assemble_shuffled/{{point}}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=emc_memory,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        config=shuffled_section,
+    shell:
+        "fewphoton assemble --frames {input.frames} --crystal {input.crystal} --volume {output.volume} "
+        "--threads {threads} --config-json {params.config:q} 2> {log}"
+
+
 rule assemble:
     input:
         frames=f"{RESULTS}/{{dataset}}/reference/frames.h5",

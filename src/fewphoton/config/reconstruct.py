@@ -32,8 +32,8 @@ class AssembleConfig(_Merging):
 
     angle_offset_deg: float = 0.0
     """Added to every recorded angle."""
-    half: Literal["all", "even", "odd"] = "all"
-    """Which frames to merge."""
+    shuffle_seed: int | None = Field(default=None, ge=0)
+    """Exchange the recorded angles between frames at random: what orientations found by chance would give."""
 
 
 class ReconstructConfig(_Merging):

@@ -78,7 +78,11 @@ def draw(
     if not metrics:
         raise DataError("no metric was named to draw against the swept parameter")
     labels = AXIS_NAMES if names is None else names
-    levels = CHANCE if chance is None else chance
+    levels = dict(CHANCE if chance is None else chance)
+    if chance is None and rows:
+        # Shuffled orientations are the stricter test: powder rings alone already make intensities alike.
+        shuffled = {metric: f"{metric}_shuffled_orientations" for metric in CHANCE}
+        levels |= {metric: column for metric, column in shuffled.items() if column in rows[0]}
     numeric = is_numeric(rows, x)
     words = list(dict.fromkeys(texts(rows, x)))
     places = numbers(rows, x) if numeric else np.array([float(words.index(word)) for word in texts(rows, x)])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from fewphoton.config import AssembleConfig
+from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.emc.assemble import assemble
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.reconstruct import default_orientations
@@ -53,7 +57,21 @@ def run(inputs: Inputs, outputs: Outputs, config: AssembleConfig, context: Conte
             corrections=config.corrections,
         )
         n_angles = _ANGLES_PER_STEP * default_orientations(rows.n_voxels)
-        chunks = context.track(reader.chunks(max_frames=4096), "assemble", "chunks")
+        chunks: Iterable[PhotonFrames] = reader.chunks(max_frames=4096)
+        if config.shuffle_seed is not None:
+            chunks = _shuffled(chunks, reader.table, np.random.default_rng(config.shuffle_seed))
+        chunks = context.track(chunks, "assemble", "chunks")
         volume, halves = assemble(chunks, rows, crystal, axis, n_angles, config.angle_offset_deg)
     provenance = Provenance.of("assemble", config.model_dump(mode="json"), input_files(inputs))
     write_volume_file(outputs.volume, volume, crystal, axis, provenance, halves=halves)
+
+
+def _shuffled(chunks: Iterable[PhotonFrames], table: FrameTable, rng: np.random.Generator) -> Iterator[PhotonFrames]:
+    """Yield the frames with each other's angles."""
+    order = rng.permutation(len(table))
+    place = 0
+    for chunk in chunks:
+        taken = table.take(order[place : place + chunk.n_frames])
+        place += chunk.n_frames
+        angles = replace(chunk.table, omega_start_deg=taken.omega_start_deg, omega_end_deg=taken.omega_end_deg)
+        yield replace(chunk, table=angles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fewphoton.config import CollectMetricsConfig
 from fewphoton.errors import ConfigError
@@ -12,6 +13,9 @@ from fewphoton.stages.contract import Context, path_field
 
 Config = CollectMetricsConfig
 
+_BY_CHANCE = ("r_high_low_all", "r_high_low_low_q", "cc_reference", "cc_truth", "patterson_correlation_without_origin")
+"""Metrics of shuffled orientations that enter the table, beside those of the reconstruction."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -19,6 +23,9 @@ class Inputs:
 
     metrics: tuple[str, ...] = path_field("metrics of each point (JSON), in the order of the configuration", many=True)
     more_metrics: tuple[str, ...] = path_field("further metrics of the same points", optional=True, many=True)
+    shuffled_metrics: tuple[str, ...] = path_field(
+        "metrics of the same frames merged with shuffled orientations", optional=True, many=True
+    )
 
 
 @dataclass(frozen=True)
@@ -30,14 +37,17 @@ class Outputs:
 
 def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context: Context) -> None:
     """Join the records."""
-    for files in (inputs.metrics, inputs.more_metrics):
+    for files in (inputs.metrics, inputs.more_metrics, inputs.shuffled_metrics):
         if files and len(files) != len(config.columns):
             raise ConfigError(f"{len(files)} files of metrics for {len(config.columns)} rows of columns")
     rows = []
     for number, columns in enumerate(config.columns):
-        row = dict(columns)
+        row: dict[str, Any] = dict(columns)
         for files in (inputs.metrics, inputs.more_metrics):
             if files:
-                row |= read_metrics(files[number])  # type: ignore[arg-type]
+                row |= read_metrics(files[number])
+        if inputs.shuffled_metrics:
+            by_chance = read_metrics(inputs.shuffled_metrics[number])
+            row |= {f"{name}_shuffled_orientations": by_chance.get(name) for name in _BY_CHANCE}
         rows.append(row)
     write_table(outputs.table, rows)
