@@ -1,5 +1,8 @@
+import h5py
+import hdf5plugin  # noqa: F401 - registers the compression, as any reader must
 import numpy as np
 import pytest
+from scipy import sparse
 
 from fewphoton.data import PhotonFrames
 from fewphoton.errors import DataError, InputFileError
@@ -50,3 +53,14 @@ def test_failed_write_leaves_nothing(tmp_path, detector, beam, provenance):
     with pytest.raises(DataError, match="pixels"), write_photon_file(target, detector, beam, provenance) as writer:
         writer.append(random_frames(3, 7, 1.0))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_plain_h5py_reads_frames_and_default_plot(path, frames):
+    """What another program sees: CSR arrays, and the sum of all frames along the chain of NeXus defaults."""
+    with h5py.File(path) as file:
+        group = file[file.attrs["default"]]
+        plot = group[group.attrs["default"]]
+        np.testing.assert_array_equal(plot[plot.attrs["signal"]][()].ravel(), frames.to_dense().sum(axis=0))
+        indptr, pixel, count = (group[f"photons/{name}"][()] for name in ("indptr", "pixel", "count"))
+    matrix = sparse.csr_array((count, pixel, indptr), shape=(frames.n_frames, frames.n_pixels))
+    np.testing.assert_array_equal(matrix.toarray(), frames.to_dense())

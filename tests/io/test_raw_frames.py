@@ -139,3 +139,10 @@ def test_a_writer_that_is_not_filled_leaves_nothing(tmp_path, provenance):
     ):
         writer.append(FRAMES[:4])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fabio_opens_what_we_write(ours):
+    with fabio.open(f"{ours}::/entry/data/data") as image:
+        assert image.nframes == 7
+        for number in (0, 6):
+            np.testing.assert_array_equal(image.get_frame(number).data, FRAMES[number])

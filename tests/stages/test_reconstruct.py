@@ -91,7 +91,7 @@ def test_ranks_change_nothing_but_rounding(folder, serial, ranks):
     words = arguments(folder, f"ranks{ranks}", "--expect-ranks", str(ranks), "--quiet")
     subprocess.run([launcher, "-n", str(ranks), sys.executable, "-m", "fewphoton", *words], check=True, timeout=300)
     one, many = (read_volume_file(place / "volume.h5").volume for place in (serial, folder / f"ranks{ranks}"))
-    np.testing.assert_allclose(many.values, one.values, atol=1e-4 * one.values.max())
+    np.testing.assert_allclose(many.values, one.values, atol=1e-6 * one.values.max())
     first, second = (read_orientation_file(place / "orientations.h5") for place in (serial, folder / f"ranks{ranks}"))
     assert np.mean(first.best_orientation == second.best_orientation) > 0.99
 

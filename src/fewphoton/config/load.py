@@ -16,6 +16,21 @@ from fewphoton.errors import ConfigError
 AnySection = TypeVar("AnySection", bound=Section)
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice; YAML's own way is to forget the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key {key_node.value!r} is given twice", key_node.start_mark
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
 def _explain(origin: str, error: ValidationError) -> ConfigError:
     lines = [f"{origin}: the configuration is not valid"]
     for problem in error.errors():
@@ -39,9 +54,15 @@ def check_section(model: type[AnySection], content: Any, origin: str) -> AnySect
 
 
 def load_section(model: type[AnySection], text: str, origin: str) -> AnySection:
-    """Parse YAML (or JSON, which is YAML) text and validate it as ``model``."""
+    """Parse YAML (or JSON, which is YAML) text and validate it as ``model``.
+
+    Raises
+    ------
+    ConfigError
+        If the text is no YAML, gives a key twice, or does not fit the model.
+    """
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin}: not valid YAML: {error}") from error
     return check_section(model, {} if content is None else content, origin)
@@ -59,6 +80,8 @@ def load_run(path: Path | str) -> RunConfig:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: the configuration is not UTF-8 text: {error}") from error
     return load_section(RunConfig, text, str(path))
 
 

@@ -71,7 +71,8 @@ def sweep_points(run: RunConfig) -> list[SweepPoint]:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"stages that can be swept: {', '.join(ORDER)}"
             raise ValueError(f"sweep: {name!r} is no parameter of a stage that runs; {hint}")
-        if not values or len(set(values)) != len(values):
+        # Compared as texts as well: 5 and "5" differ, yet would share a folder.
+        if not values or len(set(values)) != len(values) or len({str(value) for value in values}) != len(values):
             raise ValueError(f"sweep: {name} needs a list of different values, found {values}")
         axes.append([(stage, key, value) for value in values])
     axes.sort(key=lambda axis: (ORDER.index(axis[0][0]), axis[0][1]))

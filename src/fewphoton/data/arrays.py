@@ -32,9 +32,12 @@ def frozen_array(name: str, values: ArrayLike, dtype: DTypeLike, shape: tuple[in
     Raises
     ------
     DataError
-        If the shape differs, or if integers do not fit into ``dtype``.
+        If the shape differs, integers do not fit into ``dtype``, or values are no real numbers.
     """
-    given = np.asarray(values)
+    try:
+        given = np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name}: rows differ in length") from error
     if given.ndim != len(shape) or any(
         want is not None and want != have for want, have in zip(shape, given.shape, strict=True)
     ):
@@ -47,6 +50,8 @@ def frozen_array(name: str, values: ArrayLike, dtype: DTypeLike, shape: tuple[in
         limits = np.iinfo(target)
         if given.min() < limits.min or given.max() > limits.max:
             raise DataError(f"{name}: values {given.min()} to {given.max()} do not fit into {target}")
+    if given.dtype.kind not in "biuf":
+        raise DataError(f"{name}: expected real numbers ({target}), found {given.dtype}")
     array = np.ascontiguousarray(given, dtype=target).view()
     array.flags.writeable = False
     return array

@@ -68,7 +68,9 @@ class Crystal:
 
         The rotation is the one nearest to ``UB B⁻¹`` (polar decomposition), so small strains in UB are dropped.
         """
-        ub = np.asarray(ub_inv_angstrom, dtype=np.float64)
+        ub = frozen_array("UB matrix", ub_inv_angstrom, np.float64, (3, 3))
+        if not np.isfinite(ub).all():
+            raise GeometryError(f"UB matrix must be finite, found {ub.tolist()}")
         upright = cls(tuple(cell), space_group)  # type: ignore[arg-type]
         strained = ub @ np.linalg.inv(upright.b_matrix)
         left, stretch, right = np.linalg.svd(strained)
@@ -110,13 +112,13 @@ class Crystal:
 
     def centring_allows(self, hkl: ArrayLike) -> NDArray[np.bool_]:
         """Tell which integer ``hkl`` `(n, 3)` the lattice centring allows, bool `(n,)` (glide and screw ignored)."""
-        indices = np.asarray(hkl, dtype=np.int64)
+        indices = frozen_array("hkl", hkl, np.int64, (None, 3))
         shifts = np.array(self._gemmi_group.operations().cen_ops, dtype=np.int64)
         return np.asarray(((indices @ shifts.T) % gemmi.Op.DEN == 0).all(axis=1))
 
     def space_group_allows(self, hkl: ArrayLike) -> NDArray[np.bool_]:
         """Tell which integer ``hkl`` `(n, 3)` are not systematically absent, bool `(n,)`."""
-        indices = np.asarray(hkl, dtype=np.int32)
+        indices = frozen_array("hkl", hkl, np.int32, (None, 3))
         return ~np.asarray(self._gemmi_group.operations().systematic_absences(indices), dtype=bool)
 
     def laue_rotations(self) -> NDArray[np.int64]:
@@ -134,9 +136,10 @@ class Crystal:
 
         gemmi's reciprocal asymmetric unit of the space group is used, with Friedel mates identified.
         """
+        indices = frozen_array("hkl", hkl, np.int32, (None, 3))
         unit = gemmi.ReciprocalAsu(self._gemmi_group)
         operations = self._gemmi_group.operations()
-        mapped = [unit.to_asu(index, operations)[0] for index in np.asarray(hkl).tolist()]
+        mapped = [unit.to_asu(index, operations)[0] for index in indices.tolist()]
         return np.array(mapped, dtype=np.int32).reshape(-1, 3)
 
     def lattice_points(self, q_max_inv_angstrom: float) -> NDArray[np.int32]:

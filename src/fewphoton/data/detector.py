@@ -90,7 +90,7 @@ class Detector:
         `(n_slow, n_fast)` of the frame array.
     panels : tuple of Panel
         Non-overlapping rectangles of the frame.
-    masked : ndarray of bool, `(n_pixels,)`, optional
+    masked : ndarray of bool, `(n_pixels,)` or `frame_shape`, optional
         True where a pixel must not be used. Gaps are added to it.
     """
 
@@ -112,7 +112,12 @@ class Detector:
         if owned.max() > 1:
             raise GeometryError("two panels claim the same pixels of the frame")
         gaps = (owned == 0).ravel()
-        given = gaps if self.masked is None else np.asarray(self.masked, dtype=bool).ravel() | gaps
+        given = gaps
+        if self.masked is not None:
+            masked = np.asarray(self.masked, dtype=bool)
+            if masked.shape not in (shape, (len(gaps),)):
+                raise GeometryError(f"detector mask: expected shape {(len(gaps),)} or {shape}, found {masked.shape}")
+            given = masked.ravel() | gaps
         object.__setattr__(self, "masked", frozen_array("detector mask", given, np.bool_, (shape[0] * shape[1],)))
 
     @staticmethod
@@ -199,9 +204,13 @@ class Beam:
         for key in ("direction", "polarization_axis"):
             vector = frozen_array(f"beam {key}", getattr(self, key), np.float64, (3,))
             length = float(np.linalg.norm(vector))
-            if not length > 0:
-                raise GeometryError(f"beam {key} must not be the zero vector")
+            if not 0 < length < np.inf:
+                raise GeometryError(f"beam {key} must be finite and not the zero vector, found {vector.tolist()}")
             object.__setattr__(self, key, frozen_array(key, vector / length, np.float64, (3,)))
+        if np.linalg.norm(np.cross(self.direction, self.polarization_axis)) < 1e-6:
+            raise GeometryError(
+                f"beam polarization_axis must lie across the beam, found {self.polarization_axis.tolist()} along it"
+            )
 
 
 def q_vectors(detector: Detector, beam: Beam) -> NDArray[np.float64]:

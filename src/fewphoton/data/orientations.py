@@ -21,16 +21,21 @@ def rotation_about_axis(axis: ArrayLike, angle_deg: ArrayLike) -> NDArray[np.flo
     Raises
     ------
     GeometryError
-        If the axis has no length.
+        If the axis has no length or is not finite.
     """
-    unit = np.asarray(axis, dtype=np.float64)
-    length = float(np.linalg.norm(unit))
-    if not length > 0:
-        raise GeometryError(f"a rotation axis must have a length, found {unit.tolist()}")
-    x, y, z = unit / length
+    x, y, z = unit_axis(axis)
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     angle = np.deg2rad(np.asarray(angle_deg, dtype=np.float64))[..., None, None]
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross))
+
+
+def unit_axis(axis: ArrayLike) -> NDArray[np.float64]:
+    """Return ``axis`` `(3,)` at unit length, or raise GeometryError where it has no finite length."""
+    vector = frozen_array("rotation axis", axis, np.float64, (3,))
+    length = float(np.linalg.norm(vector))
+    if not 0 < length < np.inf:
+        raise GeometryError(f"a rotation axis must have a finite length above zero, found {vector.tolist()}")
+    return np.asarray(vector / length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +61,10 @@ class Orientations:
         weight = frozen_array("orientation weight", self.weight, np.float64, (len(quaternion),))
         if len(quaternion) == 0:
             raise DataError("an orientation sample must not be empty")
-        if np.abs(np.linalg.norm(quaternion, axis=1) - 1).max() > 1e-9:
+        # Written so that NaN, which compares false, is refused.
+        if not np.abs(np.linalg.norm(quaternion, axis=1) - 1).max() <= 1e-9:
             raise DataError("quaternions must have unit length")
-        if weight.min() <= 0 or abs(weight.sum() - 1) > 1e-9:
+        if not (weight.min() > 0 and abs(weight.sum() - 1) <= 1e-9):
             raise DataError("orientation weights must be positive and sum to one")
         object.__setattr__(self, "quaternion", quaternion)
         object.__setattr__(self, "weight", weight)
@@ -74,10 +80,7 @@ class Orientations:
         """Return ``n_angles`` equally spaced rotations over a full turn about ``axis`` `(3,)`."""
         if n_angles < 1:
             raise DataError(f"at least one angle is needed, found {n_angles}")
-        unit = np.asarray(axis, dtype=np.float64)
-        if not np.linalg.norm(unit) > 0:
-            raise GeometryError(f"a rotation axis must have a length, found {unit.tolist()}")
-        unit = unit / np.linalg.norm(unit)
+        unit = unit_axis(axis)
         angle = start_deg + 360.0 * np.arange(n_angles) / n_angles
         half = np.deg2rad(angle) / 2
         quaternion = np.column_stack([np.cos(half), np.sin(half)[:, None] * unit])

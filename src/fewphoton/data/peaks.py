@@ -20,7 +20,7 @@ class PeakTable:
     Parameters
     ----------
     frame : ndarray of int64, `(n_peaks,)`
-        Frame number, never falling.
+        Frame number, from 0, never falling.
     slow_px, fast_px : ndarray of float32, `(n_peaks,)`
         Centroid in pixels of the frame array.
     intensity : ndarray of float32, `(n_peaks,)`
@@ -43,6 +43,8 @@ class PeakTable:
             object.__setattr__(self, column.name, values)
         if n_peaks and (np.diff(self.frame) < 0).any():
             raise DataError("peak table: frame numbers must not fall")
+        if n_peaks and self.frame[0] < 0:
+            raise DataError(f"peak table: frame numbers must not be negative, found {self.frame[0]}")
         if n_peaks and not (self.sigma >= 0).all():
             raise DataError("peak table: sigma must not be negative or NaN")
 
@@ -50,5 +52,7 @@ class PeakTable:
         return len(self.frame)
 
     def counts(self, n_frames: int) -> NDArray[np.int64]:
-        """Peaks in each of ``n_frames`` frames, int64 `(n_frames,)`."""
+        """Peaks in each of ``n_frames`` frames, int64 `(n_frames,)`; DataError where a peak lies in a later frame."""
+        if len(self) and self.frame[-1] >= n_frames:
+            raise DataError(f"peak table: frame {self.frame[-1]} is outside the {n_frames} frames")
         return np.bincount(self.frame, minlength=n_frames)

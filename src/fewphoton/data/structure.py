@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data.arrays import frozen_array
-from fewphoton.errors import DataError, GeometryError
+from fewphoton.data.crystal import Crystal
+from fewphoton.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class AtomicStructure:
     cell : tuple of float
         a, b, c in angstrom, alpha, beta, gamma in degrees.
     space_group : str
-        Hermann-Mauguin symbol.
+        Hermann-Mauguin symbol, with its origin choice or axes where there are several (``F d -3 m:2``, ``R 3:R``).
     element : tuple of str
         Element of each atom, for example ``"Mo"``.
     fractional : ndarray of float64, `(n_atoms, 3)`
@@ -30,6 +31,13 @@ class AtomicStructure:
         Chemical occupancy: the share of the site that is filled, whatever its symmetry.
     b_iso_angstrom2 : ndarray of float64, `(n_atoms,)`
         Isotropic displacement B.
+
+    Raises
+    ------
+    DataError
+        If there are no atoms, an element is unknown, an array does not fit, or an occupancy is negative.
+    GeometryError
+        If the space group is unknown or the cell contradicts it.
     """
 
     cell: tuple[float, float, float, float, float, float]
@@ -43,8 +51,7 @@ class AtomicStructure:
         n_atoms = len(self.element)
         if n_atoms == 0:
             raise DataError("a structure needs atoms")
-        if gemmi.find_spacegroup_by_name(self.space_group) is None:
-            raise GeometryError(f"unknown space group {self.space_group!r}")
+        Crystal(self.cell, self.space_group)  # refuses what is no crystal
         unknown = sorted({name for name in self.element if gemmi.Element(name).atomic_number == 0})
         if unknown:
             raise DataError(f"unknown elements: {', '.join(unknown)}")
@@ -54,6 +61,8 @@ class AtomicStructure:
             if not np.isfinite(values).all():
                 raise DataError(f"structure: {name} holds values that are not finite")
             object.__setattr__(self, name, values)
+        if self.occupancy.min() < 0:
+            raise DataError(f"structure: occupancy must not be negative, found {self.occupancy.min()}")
 
     def site_symmetry_order(self) -> NDArray[np.int64]:
         """Count the symmetry operations that leave each atom where it is, int64 `(n_atoms,)`; 1 on general sites."""

@@ -37,7 +37,7 @@ class IntensityVolume:
         n = np.shape(self.values)[0] if np.ndim(self.values) == 3 else None
         object.__setattr__(self, "values", frozen_array("volume values", self.values, np.float64, (n, n, n)))
         object.__setattr__(self, "weight", frozen_array("volume weight", self.weight, np.float64, (n, n, n)))
-        if self.voxels_per_cell < 1:
+        if self.voxels_per_cell < 1 or self.voxels_per_cell != int(self.voxels_per_cell):
             raise DataError(f"voxels_per_cell must be a positive integer, found {self.voxels_per_cell}")
 
     @property

@@ -17,6 +17,8 @@ from fewphoton.photons.thin import in_blocks
 def background_shape(config: AddBackgroundConfig, detector: Detector, beam: Beam) -> NDArray[np.float64]:
     """Return the share of each pixel in the background, float64 `(n_pixels,)`, summing to one; 0 on masked pixels.
 
+    Radial: a Gaussian in the length of q, exp(-q² / 2w²) with w = ``radial_width_inv_angstrom``.
+
     Raises
     ------
     DataError
@@ -27,8 +29,9 @@ def background_shape(config: AddBackgroundConfig, detector: Detector, beam: Beam
         raise DataError("no background can be added: every pixel is masked")
     shape = usable.astype(np.float64)
     if config.shape == "radial":
-        q = np.where(usable, np.linalg.norm(q_vectors(detector, beam), axis=1), 0.0)
-        shape *= np.exp(-0.5 * (q / config.radial_width_inv_angstrom) ** 2)
+        exponent = 0.5 * (np.linalg.norm(q_vectors(detector, beam), axis=1) / config.radial_width_inv_angstrom) ** 2
+        # The largest share is set to one, so that no width makes all of them vanish.
+        shape[usable] = np.exp(exponent[usable].min() - exponent[usable])
     return np.asarray(shape / shape.sum())
 
 
@@ -36,6 +39,17 @@ def add_background(
     chunks: Iterable[PhotonFrames], shape: NDArray[np.float64], photons_per_frame: float, seed: int
 ) -> Iterator[PhotonFrames]:
     """Add Poisson photons of mean ``photons_per_frame * shape`` to every frame.
+
+    Parameters
+    ----------
+    chunks : iterable of PhotonFrames
+        All frames in order.
+    shape : ndarray of float64, `(n_pixels,)`
+        Share of each pixel, summing to one.
+    photons_per_frame : float
+        Mean number of background photons in a frame.
+    seed : int
+        Seed; blocks of a fixed number of frames have a random stream each, so chunks do not change the result.
 
     Yields
     ------

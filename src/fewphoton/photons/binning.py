@@ -7,13 +7,15 @@ from numpy.typing import NDArray
 
 from fewphoton.data import Detector, Panel, PhotonFrames
 from fewphoton.errors import GeometryError
+from fewphoton.photons.collapse import sum_frames
 
 
 def bin_detector(detector: Detector, binning: int) -> tuple[Detector, NDArray[np.int64]]:
     """Return the binned detector, and the binned pixel of each pixel.
 
     Squares of ``binning`` x ``binning`` pixels become one; rows and columns at a panel's end that fill no square are
-    dropped. A binned pixel is masked where any of its pixels is, because its solid angle would be wrong otherwise.
+    dropped. A binned pixel is masked where any of its pixels is: a square that counts with a part of its pixels only
+    would need its own solid angle, and squares are small.
 
     Parameters
     ----------
@@ -71,11 +73,24 @@ def bin_detector(detector: Detector, binning: int) -> tuple[Detector, NDArray[np
 
 
 def bin_frames(frames: PhotonFrames, pixel_map: NDArray[np.int64], n_pixels: int) -> PhotonFrames:
-    """Sum photons by ``pixel_map``; photons on pixels that map to -1 are dropped."""
+    """Sum the photons of each frame by ``pixel_map``; photons on pixels that map to -1 are dropped.
+
+    Parameters
+    ----------
+    frames : PhotonFrames
+        Full resolution.
+    pixel_map : ndarray of int64, `(n_pixels,)`
+        Binned pixel of each pixel, from :func:`bin_detector`.
+    n_pixels : int
+        Pixels of the binned frame array.
+
+    Raises
+    ------
+    DataError
+        If a binned pixel exceeds 2**32 - 1 photons.
+    """
     target = pixel_map[frames.pixel]
     kept = target >= 0
-    place = frames.frame_numbers()[kept] * n_pixels + target[kept]
-    unique, back = np.unique(place, return_inverse=True)
-    count = np.bincount(back, weights=frames.count[kept], minlength=len(unique)).astype(np.uint32)
-    indptr = np.searchsorted(unique, np.arange(frames.n_frames + 1) * n_pixels).astype(np.int64)
-    return PhotonFrames(indptr, (unique % n_pixels).astype(np.uint32), count, n_pixels, frames.table)
+    indptr = np.concatenate([[0], np.cumsum(kept)])[frames.indptr]
+    moved = PhotonFrames(indptr, target[kept].astype(np.uint32), frames.count[kept], n_pixels, frames.table)
+    return sum_frames(moved, np.arange(frames.n_frames + 1))

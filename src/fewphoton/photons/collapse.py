@@ -1,7 +1,8 @@
 """Collapsing: the sum of successive frames of one batch (Ayyer et al. 2015, doi:10.1107/S2052252514022313, section 3).
 
-Frames of a group come from one uninterrupted batch, in order; frames rejected earlier are simply missing, so a group
-counted by number may span a little more rotation, and its rotation range says so.
+Frames of a group come from one uninterrupted batch, in order. Place in the batch decides, not the source index: frames
+rejected earlier are simply missing and break nothing. A group by number counts the frames present, so it may span a
+little more rotation, and its rotation range says so; a group by angle may hold fewer frames.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from numpy.typing import NDArray
 from fewphoton.config.frames import CollapseConfig
 from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.errors import DataError
-from fewphoton.kernels.frame_sums import sum_groups
+from fewphoton.kernels.frame_sums import pack_rows, sum_groups
+from fewphoton.kernels.threads import threads_in_use
+
+_LARGEST_COUNT = np.iinfo(np.uint32).max
+_ROUNDING = 1e-6
+"""Part of a range by which rounded angles may miss its end."""
 
 
 def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFrames:
@@ -23,48 +29,70 @@ def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFram
     Parameters
     ----------
     frames : PhotonFrames
-        Frames.
+        Frames; here alone pixels of a frame may come in any order and may repeat.
     group_ptr : ndarray of int64, `(n_groups + 1,)`
         Group ``g`` holds frames ``group_ptr[g]`` to ``group_ptr[g + 1] - 1``; no group is empty.
+
+    Returns
+    -------
+    PhotonFrames
+        One frame a group: photons and exposures summed, batch and source index of the first frame, rotation from the
+        start of the first to the end of the last.
 
     Raises
     ------
     DataError
-        If a summed pixel exceeds 2**32 - 1 photons.
+        If a pixel lies outside the frame, or a summed pixel exceeds 2**32 - 1 photons.
     """
     n_groups = len(group_ptr) - 1
-    pixel = np.empty(frames.n_hits, dtype=np.uint32)
-    count = np.empty(frames.n_hits, dtype=np.int64)
-    n_summed = np.empty(n_groups, dtype=np.int64)
-    sum_groups(frames.indptr, frames.pixel, frames.count, group_ptr, pixel, count, n_summed)
-    indptr = np.concatenate([[0], np.cumsum(n_summed)])
-    kept = np.arange(indptr[-1]) + np.repeat(frames.indptr[group_ptr[:-1]] - indptr[:-1], n_summed)
-    pixel, count = pixel[kept], count[kept]
-    if len(count) and count.max() > np.iinfo(np.uint32).max:
+    if frames.n_hits and int(frames.pixel.max()) >= frames.n_pixels:
+        raise DataError(f"pixel {int(frames.pixel.max())} lies outside the frame of {frames.n_pixels} pixels")
+    pixel, count = np.empty(frames.n_hits, dtype=np.uint32), np.empty(frames.n_hits, dtype=np.uint32)
+    n_summed, largest = np.empty(n_groups, dtype=np.int64), np.zeros(n_groups, dtype=np.int64)
+    n_parts = max(1, min(threads_in_use(), n_groups))
+    sum_groups(
+        frames.indptr,
+        frames.pixel,
+        frames.count,
+        group_ptr,
+        frames.n_pixels,
+        n_parts,
+        pixel,
+        count,
+        n_summed,
+        largest,
+    )
+    if largest.max(initial=0) > _LARGEST_COUNT:
         raise DataError(
-            f"a collapsed pixel holds {count.max()} photons, more than a photon file can store (2**32 - 1); collapse "
+            f"a collapsed pixel holds {largest.max()} photons, more than a photon file can store (2**32 - 1); collapse "
             "fewer frames, or mask or cap that pixel"
         )
+    indptr = np.concatenate([[0], np.cumsum(n_summed)])
+    if indptr[-1] < frames.n_hits:
+        loose_pixel, loose_count = pixel, count
+        pixel, count = np.empty(indptr[-1], dtype=np.uint32), np.empty(indptr[-1], dtype=np.uint32)
+        pack_rows(frames.indptr[group_ptr[:-1]], indptr, loose_pixel, loose_count, pixel, count)
+    return PhotonFrames(indptr, pixel, count, frames.n_pixels, _sum_rows(frames.table, group_ptr))
+
+
+def _sum_rows(table: FrameTable, group_ptr: NDArray[np.int64]) -> FrameTable:
     first, last = group_ptr[:-1], group_ptr[1:] - 1
-    table = frames.table
-    exposures = np.concatenate([[0], np.cumsum(table.n_exposures)])
-    return PhotonFrames(
-        indptr.astype(np.int64),
-        pixel,
-        count.astype(np.uint32),
-        frames.n_pixels,
-        FrameTable(
-            table.source_index[first],
-            exposures[group_ptr[1:]] - exposures[group_ptr[:-1]],
-            table.batch[first],
-            table.omega_start_deg[first],
-            table.omega_end_deg[last],
-        ),
+    exposures = np.concatenate([[0], np.cumsum(table.n_exposures, dtype=np.int64)])
+    return FrameTable(
+        table.source_index[first],
+        exposures[group_ptr[1:]] - exposures[group_ptr[:-1]],
+        table.batch[first],
+        table.omega_start_deg[first],
+        table.omega_end_deg[last],
     )
 
 
 def group_labels(table: FrameTable, config: CollapseConfig) -> NDArray[np.int64]:
     """Assign each frame its group, int64 `(n_frames,)`, never falling; -1 for frames of dropped groups.
+
+    A group by angle holds the frames whose middle lies in its range; ranges are counted from the batch's first
+    ``omega_start_deg``. Only the last group of a batch can be incomplete: by number where it holds fewer frames than
+    the others, by angle where the batch ends before the range does.
 
     Raises
     ------
@@ -72,29 +100,36 @@ def group_labels(table: FrameTable, config: CollapseConfig) -> NDArray[np.int64]
         If groups go by angle and an angle is unknown.
     """
     n_frames = len(table)
+    if n_frames == 0:
+        return np.zeros(0, dtype=np.int64)
     number = np.arange(n_frames)
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(table.batch) != 0])) if n_frames else number
-    batch_first = np.repeat(starts, np.diff(np.concatenate([starts, [n_frames]])))
+    new_batch = np.concatenate([[True], np.diff(table.batch) != 0])
+    batch_first = np.maximum.accumulate(np.where(new_batch, number, 0))
     if config.n_frames is not None:
         group = (number - batch_first) // config.n_frames
     else:
         assert config.collapse_deg is not None  # the configuration has one of the two
-        omega = table.omega_deg
-        if not np.isfinite(omega).all():
-            frame = int(np.argmin(np.isfinite(omega)))
+        if not np.isfinite(table.omega_deg).all():
+            frame = int(np.argmin(np.isfinite(table.omega_deg)))
             raise DataError(f"frame {frame} has no recorded angle; collapse by n_frames instead of collapse_deg")
-        turned = np.abs(omega - table.omega_start_deg[batch_first])
-        group = np.floor(turned / config.collapse_deg).astype(np.int64)
-    change = np.concatenate([[False], (np.diff(group) != 0) | (np.diff(table.batch) != 0)])
-    label = np.cumsum(change)
-    if config.drop_incomplete and n_frames:
-        size = np.bincount(label)
-        label = np.where(size[label] >= (config.n_frames or int(np.median(size))), label, -1)
-    return np.asarray(label[:n_frames])
+        start_deg = table.omega_start_deg[batch_first]
+        group = np.floor(np.abs(table.omega_deg - start_deg) / config.collapse_deg + _ROUNDING).astype(np.int64)
+    label = np.cumsum(new_batch | np.concatenate([[False], np.diff(group) != 0])) - 1
+    if config.drop_incomplete:
+        last = np.flatnonzero(np.concatenate([new_batch[1:], [True]]))
+        if config.n_frames is not None:
+            complete = np.bincount(label)[label[last]] == config.n_frames
+        else:
+            reached = np.abs(table.omega_end_deg[last] - start_deg[last]) / config.collapse_deg
+            complete = reached >= group[last] + 1 - _ROUNDING
+        label = np.where(np.isin(label, label[last[~complete]]), -1, label)
+    return np.asarray(label)
 
 
 def collapse(chunks: Iterable[PhotonFrames], table: FrameTable, config: CollapseConfig) -> Iterator[PhotonFrames]:
     """Collapse a run that comes in chunks; groups may cross chunk borders.
+
+    Of a group that goes on in the next chunk only the sum is held, so memory does not grow with the group.
 
     Parameters
     ----------
@@ -109,23 +144,33 @@ def collapse(chunks: Iterable[PhotonFrames], table: FrameTable, config: Collapse
     ------
     PhotonFrames
         Collapsed frames in order; photons are conserved, dropped incomplete groups aside.
+
+    Raises
+    ------
+    DataError
+        If the chunks do not hold as many frames as the table, or a rule of :func:`sum_frames` is broken.
     """
     labels = group_labels(table, config)
-    waiting: PhotonFrames | None = None
+    held: PhotonFrames | None = None
+    held_label = -1
     place = 0
     for chunk in chunks:
-        held = chunk if waiting is None else PhotonFrames.concatenate([waiting, chunk])
+        label = labels[place : place + chunk.n_frames]
         place += chunk.n_frames
-        label = labels[place - held.n_frames : place]
-        # The last group may go on in the next chunk, so it waits.
-        open_from = int(np.searchsorted(label == label[-1], True)) if place < len(labels) else len(label)
-        if open_from:
-            yield _sum_labelled(held.take(slice(0, open_from)), label[:open_from])
-        waiting = held.take(slice(open_from, held.n_frames)) if open_from < held.n_frames else None
-
-
-def _sum_labelled(frames: PhotonFrames, label: NDArray[np.int64]) -> PhotonFrames:
-    if (label < 0).any():
-        frames, label = frames.take(label >= 0), label[label >= 0]
-    edges = np.flatnonzero(np.concatenate([[True], np.diff(label) != 0, [True]])) if len(label) else np.zeros(1, int)
-    return sum_frames(frames, edges.astype(np.int64))
+        if place > len(labels):
+            break
+        if (label < 0).any():
+            chunk, label = chunk.take(label >= 0), label[label >= 0]
+        if held is not None:
+            chunk, label = PhotonFrames.concatenate([held, chunk]), np.concatenate([[held_label], label])
+        if len(label) == 0:
+            continue
+        summed = sum_frames(chunk, np.flatnonzero(np.concatenate([[True], np.diff(label) != 0, [True]])))
+        goes_on = place < len(labels) and labels[place] == label[-1]
+        n_done = summed.n_frames - goes_on
+        held = summed.take(slice(n_done, summed.n_frames)) if goes_on else None
+        held_label = int(label[-1])
+        if n_done:
+            yield summed.take(slice(0, n_done)) if goes_on else summed
+    if place != len(labels):
+        raise DataError(f"the chunks hold {place} or more frames, but the table of the run has {len(labels)} rows")

@@ -1,4 +1,4 @@
-"""Binomial thinning, and splitting by exposure."""
+"""Binomial thinning: the counts of frames with fewer photons, as if the exposures had been shorter."""
 
 from __future__ import annotations
 
@@ -49,6 +49,17 @@ def kept_fraction(photons_total: int, n_frames: int, photons_per_frame: float) -
 
 def thin(chunks: Iterable[PhotonFrames], fraction: float, seed: int) -> Iterator[PhotonFrames]:
     """Keep each photon with probability ``fraction``, independently.
+
+    Poisson counts stay Poisson counts under thinning; copies thinned from one run are not independent of each other.
+
+    Parameters
+    ----------
+    chunks : iterable of PhotonFrames
+        All frames in order.
+    fraction : float
+        Probability, 0 to 1.
+    seed : int
+        Seed; blocks of a fixed number of frames have a random stream each, so chunks do not change the result.
 
     Yields
     ------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewphoton.config import AddBackgroundConfig
+from fewphoton.errors import DataError
 from fewphoton.io.metrics import write_metrics
 from fewphoton.io.photon_files import open_photon_file
 from fewphoton.io.provenance import Provenance
@@ -36,6 +37,8 @@ def run(inputs: Inputs, outputs: Outputs, config: AddBackgroundConfig, context: 
     with open_photon_file(inputs.frames) as reader:
         n_frames = require_frames(reader)
         before = total_photons(reader)
+        if before == 0 and config.percent > 0:
+            raise DataError(f"{inputs.frames}: holds no photons to take {config.percent:g} % of")
         mean = before / n_frames * config.percent / 100
         note = f"{config.shape} Poisson background of {mean:.6g} photons per frame was added ({config.percent:g} %)"
         provenance = Provenance.of("add-background", config.model_dump(mode="json"), input_files(inputs), (note,))

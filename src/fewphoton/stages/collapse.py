@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fewphoton.config import CollapseConfig
+from fewphoton.data import PhotonFrames
 from fewphoton.io.metrics import write_metrics
 from fewphoton.io.photon_files import open_photon_file
 from fewphoton.io.provenance import Provenance
@@ -13,7 +18,7 @@ from fewphoton.kernels.threads import use_threads
 from fewphoton.photons.binning import bin_detector, bin_frames
 from fewphoton.photons.collapse import collapse
 from fewphoton.stages.contract import Context, input_files, path_field
-from fewphoton.stages.frame_tally import require_frames, total_photons, write_and_tally
+from fewphoton.stages.frame_tally import Tally, require_frames, write_and_tally
 
 Config = CollapseConfig
 
@@ -36,19 +41,32 @@ class Outputs:
 def run(inputs: Inputs, outputs: Outputs, config: CollapseConfig, context: Context) -> None:
     """Bin pixels, then sum frames."""
     use_threads(context.threads)
+    before, binned = Tally(), Tally()
+    n_pixels_dropped = 0
     with open_photon_file(inputs.frames) as reader:
-        n_before = require_frames(reader)
-        photons_before = total_photons(reader)
+        require_frames(reader)
         detector = reader.detector
-        chunks = reader.chunks()
+        chunks = before.watch(reader.chunks())
         if config.pixel_binning > 1:
             detector, pixel_map = bin_detector(detector, config.pixel_binning)
-            n_pixels = detector.n_pixels
-            chunks = (bin_frames(chunk, pixel_map, n_pixels) for chunk in chunks)
+            n_pixels_dropped = int(((pixel_map < 0) & ~reader.detector.masked).sum())
+            chunks = _binned(chunks, pixel_map, detector.n_pixels)
         provenance = Provenance.of("collapse", config.model_dump(mode="json"), input_files(inputs))
-        collapsed = collapse(chunks, reader.table, config)
+        collapsed = collapse(binned.watch(chunks), reader.table, config)
         metrics = write_and_tally(outputs.collapsed, collapsed, detector, reader.beam, provenance, context, "collapse")
-    dropped = photons_before - metrics["photons_total"]
     write_metrics(
-        outputs.metrics, {**metrics, "n_frames_before": n_before, "photons_dropped_by_binning_or_ends": dropped}
+        outputs.metrics,
+        {
+            **metrics,
+            "n_frames_before": before.n_frames,
+            "photons_total_before": before.photons_total,
+            "n_usable_pixels_dropped_by_binning": n_pixels_dropped,
+            "photons_dropped_by_binning": before.photons_total - binned.photons_total,
+            "photons_dropped_in_incomplete_groups": binned.photons_total - metrics["photons_total"],
+        },
     )
+
+
+def _binned(chunks: Iterable[PhotonFrames], pixel_map: NDArray[np.int64], n_pixels: int) -> Iterator[PhotonFrames]:
+    for chunk in chunks:
+        yield bin_frames(chunk, pixel_map, n_pixels)

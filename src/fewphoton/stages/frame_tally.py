@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,30 @@ def total_photons(reader: PhotonFileReader) -> int:
     return int(sum(int(chunk.count.sum(dtype="int64")) for chunk in reader.chunks()))
 
 
+@dataclass
+class Tally:
+    """Counts frames and photons as they pass by, so that nothing is read twice.
+
+    Parameters
+    ----------
+    n_frames, n_zero_photon_frames, photons_total : int
+        What has passed so far.
+    """
+
+    n_frames: int = 0
+    n_zero_photon_frames: int = 0
+    photons_total: int = 0
+
+    def watch(self, parts: Iterable[PhotonFrames]) -> Iterator[PhotonFrames]:
+        """Yield the parts unchanged."""
+        for part in parts:
+            totals = part.totals()
+            self.n_frames += part.n_frames
+            self.n_zero_photon_frames += int((totals == 0).sum())
+            self.photons_total += int(totals.sum())
+            yield part
+
+
 def write_and_tally(
     path: Path,
     frames: Iterable[PhotonFrames],
@@ -35,17 +60,15 @@ def write_and_tally(
     label: str,
 ) -> dict[str, Any]:
     """Write frames as they come; return n_frames, n_zero_photon_frames, photons_total, photons_per_frame_mean."""
-    n_frames = zero = photons = 0
+    written = Tally()
     with write_photon_file(path, detector, beam, provenance) as writer:
-        for part in context.track(frames, label, "chunks"):
+        for part in context.track(written.watch(frames), label, "chunks"):
             writer.append(part)
-            totals = part.totals()
-            n_frames += part.n_frames
-            zero += int((totals == 0).sum())
-            photons += int(totals.sum())
+        if written.n_frames == 0:
+            raise DataError(f"{label}: no frame is left to write to {path}")
     return {
-        "n_frames": n_frames,
-        "n_zero_photon_frames": zero,
-        "photons_total": photons,
-        "photons_per_frame_mean": photons / n_frames if n_frames else None,
+        "n_frames": written.n_frames,
+        "n_zero_photon_frames": written.n_zero_photon_frames,
+        "photons_total": written.photons_total,
+        "photons_per_frame_mean": written.photons_total / written.n_frames,
     }

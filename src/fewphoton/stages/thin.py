@@ -38,8 +38,8 @@ def run(inputs: Inputs, outputs: Outputs, config: ThinConfig, context: Context) 
         before = total_photons(reader)
         fraction = kept_fraction(before, n_frames, config.photons_per_frame)
         note = (
-            f"counts are binomially thinned from {before / n_frames:.6g} photons per frame (kept {fraction:.6g}); "
-            "copies thinned from one file share their parent exposures"
+            f"counts are binomially thinned from {before / n_frames:.6g} photons per frame, factor {fraction:.6g}; "
+            "thinned copies share parent exposures"
         )
         provenance = Provenance.of("thin", config.model_dump(mode="json"), input_files(inputs), (note,))
         thinned = thin(reader.chunks(), fraction, config.seed)
