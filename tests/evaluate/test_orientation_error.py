@@ -90,3 +90,11 @@ def test_chance_is_what_random_angles_reach():
 def test_no_known_errors():
     score = score_orientations(np.full(4, np.nan), 1.0, 1)
     assert np.isnan([score.fraction, score.fraction_all_frames, score.median_deg, score.chance]).all()
+
+
+@pytest.mark.parametrize("n_equivalents", [1, 2])
+def test_offset_near_half_a_period_is_not_averaged_away(n_equivalents):
+    """A crystal turned by about half a symmetry period: signs alternate, the offset does not vanish."""
+    period = 360.0 / n_equivalents
+    error = np.array([0.5, -0.499, 0.498, -0.497, 0.5]) * period
+    assert abs(score_orientations(error, 1.0, n_equivalents).offset_deg) > 0.49 * period

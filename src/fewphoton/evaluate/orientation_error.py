@@ -58,7 +58,7 @@ class OrientationScore:
     median_deg, rms_deg : float
         Of the absolute error and of the error, over frames with photons.
     offset_deg : float
-        Median signed error; not forgiven.
+        Median signed error, on the circle of one symmetry period; not forgiven.
     """
 
     fraction: float
@@ -86,5 +86,16 @@ def score_orientations(error_deg: NDArray[np.float64], tolerance_deg: float, n_e
         min(1.0, 2 * tolerance_deg / 360.0 * n_equivalents),
         float(np.median(np.abs(known))),
         float(np.sqrt(np.mean(known**2))),
-        float(np.median(known)),
+        _circular_median(known, 360.0 / n_equivalents),
     )
+
+
+def _circular_median(error_deg: NDArray[np.float64], period_deg: float) -> float:
+    """Median of angles that lie on a circle of ``period_deg``, between plus and minus half of it.
+
+    Errors near half a period have either sign, so the median is taken about their mean direction.
+    """
+    direction = np.angle(np.exp(2j * np.pi * error_deg / period_deg).mean())
+    centre = period_deg * direction / (2 * np.pi)
+    about = (error_deg - centre + period_deg / 2) % period_deg - period_deg / 2
+    return float((centre + np.median(about) + period_deg / 2) % period_deg - period_deg / 2)
