@@ -65,12 +65,12 @@ def test_table_rows_must_match():
 
 
 def test_peak_tables_are_ordered_and_counted():
-    table = PeakTable(np.array([0, 2, 2]), *(np.ones(3) for _ in range(4)))
+    table = PeakTable(np.array([0, 2, 2]), *(np.ones(3) for _ in range(4)), np.ones(3, int), np.zeros(3, bool))
     assert table.counts(4).tolist() == [1, 0, 2, 0]
     with pytest.raises(DataError, match="must not fall"):
-        PeakTable(np.array([2, 0]), *(np.ones(2) for _ in range(4)))
+        PeakTable(np.array([2, 0]), *(np.ones(2) for _ in range(4)), np.ones(2, int), np.zeros(2, bool))
     with pytest.raises(DataError, match="sigma"):
-        PeakTable(np.array([0]), np.ones(1), np.ones(1), np.ones(1), np.array([np.nan]))
+        PeakTable(np.array([0]), *(np.ones(1) for _ in range(3)), np.array([np.nan]), np.ones(1, int), np.zeros(1, bool))
 
 
 def test_reflections_are_checked():

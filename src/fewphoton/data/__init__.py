@@ -1,5 +1,6 @@
 """The nouns of the suite: frozen, validated, NumPy only."""
 
+from fewphoton.data.azimuthal_bins import AzimuthalBins
 from fewphoton.data.crystal import Crystal
 from fewphoton.data.detector import Beam, Detector, Panel
 from fewphoton.data.evaluation import Evaluation
@@ -8,11 +9,13 @@ from fewphoton.data.frames import FrameTable, PhotonFrames
 from fewphoton.data.orientations import Orientations
 from fewphoton.data.peaks import PeakTable
 from fewphoton.data.reflections import Reflections
+from fewphoton.data.sparse_frames import SparseFrames
 from fewphoton.data.structure import AtomicStructure
 from fewphoton.data.volume import IntensityVolume
 
 __all__ = [
     "AtomicStructure",
+    "AzimuthalBins",
     "Beam",
     "Crystal",
     "Detector",
@@ -25,4 +28,5 @@ __all__ = [
     "PeakTable",
     "PhotonFrames",
     "Reflections",
+    "SparseFrames",
 ]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from fewphoton.data.arrays import frozen_array
 from fewphoton.errors import DataError
 
+_DTYPES: dict[str, type] = {"frame": np.int64, "n_pixels": np.int32, "saturated": np.bool_}
+
 
 @dataclass(frozen=True, eq=False)
 class PeakTable:
@@ -27,6 +29,10 @@ class PeakTable:
         Background-subtracted sum in photons (or the detector's unit).
     sigma : ndarray of float32, `(n_peaks,)`
         Standard deviation of ``intensity``, not negative.
+    n_pixels : ndarray of int32, `(n_peaks,)`
+        Pixels of the peak that stand out of the background by themselves.
+    saturated : ndarray of bool, `(n_peaks,)`
+        True where a pixel of the peak reached the detector's saturation.
     """
 
     frame: NDArray[np.int64]
@@ -34,11 +40,13 @@ class PeakTable:
     fast_px: NDArray[np.float32]
     intensity: NDArray[np.float32]
     sigma: NDArray[np.float32]
+    n_pixels: NDArray[np.int32]
+    saturated: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         n_peaks = len(self.frame)
         for column in fields(self):
-            dtype = np.int64 if column.name == "frame" else np.float32
+            dtype = _DTYPES.get(column.name, np.float32)
             values = frozen_array(f"peak table: {column.name}", getattr(self, column.name), dtype, (n_peaks,))
             object.__setattr__(self, column.name, values)
         if n_peaks and (np.diff(self.frame) < 0).any():

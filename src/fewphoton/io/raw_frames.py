@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import FrameTable
-from fewphoton.errors import InputFileError
+from fewphoton.errors import DataError, InputFileError
+from fewphoton.io.bitshuffle_codec import decode_chunk, decodes
 from fewphoton.io.hdf5 import opened
 from fewphoton.io.raw_hdf5 import find_frames, frame_columns, read_slice, stack_shape, write_raw_frames
 
@@ -36,6 +37,9 @@ class _Source(Protocol):
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return frames `(stop - start, slow, fast)`."""
 
+    def deferred(self, number: int) -> Callable[[], NDArray[Any]]:
+        """Return a function that gives frame `(slow, fast)`; it may run in another thread."""
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return batch and angles where the file holds them."""
 
@@ -46,6 +50,8 @@ class _Hdf5Source:
         self.name = f"{item.file.filename}::{item.name}"
         self.shape = stack_shape(item)
         self.dtype = item.dtype
+        self._path = item.file.filename
+        self._decodes = item.ndim == 3 and decodes(item)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         try:
@@ -54,6 +60,27 @@ class _Hdf5Source:
             raise InputFileError(
                 self._item.file.filename, f"frames {start} to {stop - 1} cannot be read: {error}", where=self._item.name
             ) from error
+
+    def deferred(self, number: int) -> Callable[[], NDArray[Any]]:
+        if not self._decodes:
+            frame = self.read(number, number + 1)[0]
+            return lambda: frame
+        try:
+            _, packed = self._item.id.read_direct_chunk((number, 0, 0))
+        except (OSError, ValueError):
+            # A chunk that was never written: HDF5 knows its fill value.
+            frame = self.read(number, number + 1)[0]
+            return lambda: frame
+
+        def decode() -> NDArray[Any]:
+            try:
+                return decode_chunk(packed, self.shape[1:], self.dtype)
+            except DataError as error:
+                raise InputFileError(
+                    self._path, f"frame {number} cannot be read: {error}", where=self._item.name
+                ) from error
+
+        return decode
 
     def columns(self) -> dict[str, NDArray[Any]]:
         return frame_columns(self._item, self.shape[0])
@@ -76,6 +103,9 @@ class _ArraySource:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         return np.array(self._array[start:stop])
+
+    def deferred(self, number: int) -> Callable[[], NDArray[Any]]:
+        return lambda: np.array(self._array[number])
 
     def columns(self) -> dict[str, NDArray[Any]]:
         return {}
@@ -108,6 +138,9 @@ class _FabioSource:
         finally:
             image.close()
         return np.stack(frames)
+
+    def deferred(self, number: int) -> Callable[[], NDArray[Any]]:
+        return lambda: self.read(number, number + 1)[0]
 
     def columns(self) -> dict[str, NDArray[Any]]:
         begin, step = _START_ANGLE.search(self._header), _ANGLE_INCREMENT.search(self._header)
@@ -205,6 +238,14 @@ class RawFrames:
             offset = int(self._first[number])
             yield place, self._sources[number].read(place - offset, end - offset)
             place = end
+
+    def deferred(self, index: int) -> Callable[[], NDArray[Any]]:
+        """Return a function that gives frame ``index`` `(n_slow, n_fast)`, for a thread of its own.
+
+        What HDF5 must do one at a time is done in the call; decoding is left to the function where it can be.
+        """
+        number = int(np.searchsorted(self._first, index, side="right")) - 1
+        return self._sources[number].deferred(index - int(self._first[number]))
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return the frames of the given numbers, `(k, n_slow, n_fast)`."""

@@ -91,7 +91,7 @@ def read_slice(item: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
 
 
 def frame_columns(item: h5py.Dataset, n_frames: int) -> dict[str, NDArray[Any]]:
-    """Return batch and angles stored beside the frames in ``/entry/frames``, where they are.
+    """Return batch and angles stored beside the frames in the entry's group ``frames``, where they are.
 
     Raises
     ------
@@ -100,9 +100,10 @@ def frame_columns(item: h5py.Dataset, n_frames: int) -> dict[str, NDArray[Any]]:
     """
     file = item.file
     found = {}
+    entry = item.name.split("/")[1] if item.name.count("/") > 1 else "entry"
     for name in _COLUMNS:
-        if f"entry/frames/{name}" in file:
-            found[name] = dataset(file, f"entry/frames/{name}", kind="iuf", shape=(n_frames,))[()]
+        if f"{entry}/frames/{name}" in file:
+            found[name] = dataset(file, f"{entry}/frames/{name}", kind="iuf", shape=(n_frames,))[()]
     return found
 
 

@@ -19,6 +19,9 @@ class Stage(NamedTuple):
 
 STAGES = (
     Stage("simulate-rotation", "simulate a rotation experiment: raw ADU (or photons) and its ground truth"),
+    Stage(
+        "simulate-stills", "simulate serial stills of randomly oriented crystals on a ring background, with their truth"
+    ),
     Stage("fetch", "bring one file of a public data set from a local copy or its public address, and check it"),
     Stage("describe-crystal", "check cell, space group and UB matrix and write them for other stages"),
     Stage("import-scan", "turn a sparse rotation scan (row, column, intensity lists) into photon frames"),
@@ -27,6 +30,12 @@ STAGES = (
     Stage("collapse", "sum successive frames of a batch, by number or by angle"),
     Stage("thin", "thin frames binomially to a wanted mean photon number"),
     Stage("add-background", "add Poisson background to frames"),
+    Stage("sparsify", "keep strong pixels and background curves of raw frames (NeXus, pyFAI's layout)"),
+    Stage("densify", "rebuild frames from strong pixels and background curves (NXmx, LImA or CBF)"),
+    Stage("find-peaks", "find Bragg peaks in raw or sparse frames (CXI)"),
+    Stage("veto", "tell hits from blanks by their peaks"),
+    Stage("import-sparse", "turn sparse frames into photon frames"),
+    Stage("integrate-spots", "integrate Bragg spots at predicted positions and judge their quality"),
     Stage("export-emc", "write photon frames as a Dragonfly .emc file (binary or HDF5)"),
     Stage("import-emc", "read photon frames from a Dragonfly .emc file (binary or HDF5)"),
     Stage("reconstruct", "find the intensity volume from frames of unknown orientation (EMC; runs under MPI)"),

@@ -1,0 +1,117 @@
+"""The codec of HDF5's bitshuffle-LZ4 filter, called past HDF5 so that chunks can be coded in several threads.
+
+HDF5 runs its filters one at a time. A chunk is what the filter stores: size of the data as big-endian uint64, size of
+a block as big-endian uint32, then the blocks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import struct
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from fewphoton.errors import DataError
+
+_HEADER = struct.Struct(">QI")
+_FILTER, _LZ4 = 32008, 2
+
+
+@functools.cache
+def bitshuffle_library() -> ctypes.CDLL | None:
+    """Return the library of the bitshuffle filter with its codec declared, or None where it exports none."""
+    for path in sorted((Path(hdf5plugin.__file__).parent / "plugins").glob("*bshuf*")):
+        try:
+            library = ctypes.CDLL(str(path))
+            for name in ("bshuf_compress_lz4", "bshuf_decompress_lz4"):
+                function = getattr(library, name)
+                function.restype = ctypes.c_int64
+                function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *3 * [ctypes.c_size_t]]
+            library.bshuf_compress_lz4_bound.restype = ctypes.c_size_t
+            library.bshuf_compress_lz4_bound.argtypes = 3 * [ctypes.c_size_t]
+            library.bshuf_default_block_size.restype = ctypes.c_size_t
+            library.bshuf_default_block_size.argtypes = [ctypes.c_size_t]
+        except (OSError, AttributeError):
+            continue
+        return library
+    return None
+
+
+class ChunkEncoder:
+    """Room for one array and its encoded form, used again and again.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the array.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        library = bitshuffle_library()
+        if library is None:
+            raise DataError("the bitshuffle filter's library exports no codec")
+        self._library = library
+        self.frame = np.empty(shape, dtype)
+        bound = library.bshuf_compress_lz4_bound(self.frame.size, dtype.itemsize, 0)
+        self._packed = np.empty(_HEADER.size + bound, np.uint8)
+        block = library.bshuf_default_block_size(dtype.itemsize) * dtype.itemsize
+        _HEADER.pack_into(self._packed.data, 0, self.frame.nbytes, block)
+
+    def encode(self) -> NDArray[np.uint8]:
+        """Return the chunk of ``frame``; it lives until the slot is used again."""
+        n_bytes = self._library.bshuf_compress_lz4(
+            self.frame.ctypes.data,
+            self._packed.ctypes.data + _HEADER.size,
+            self.frame.size,
+            self.frame.itemsize,
+            0,
+        )
+        if n_bytes < 0:
+            raise DataError(f"bitshuffle could not encode a frame of {self.frame.dtype} {self.frame.shape}: {n_bytes}")
+        return self._packed[: _HEADER.size + n_bytes]
+
+
+def decodes(item: h5py.Dataset) -> bool:
+    """Tell whether chunks of a dataset can be decoded here: one frame a chunk, bitshuffle-LZ4 alone, native bytes."""
+    if item.chunks is None or item.chunks != (1, *item.shape[1:]) or item.external or item.is_virtual:
+        return False
+    plist = item.id.get_create_plist()
+    if plist.get_nfilters() != 1 or bitshuffle_library() is None or not item.dtype.isnative:
+        return False
+    code, _, options, _ = plist.get_filter(0)
+    return bool(code == _FILTER and len(options) > 4 and options[4] == _LZ4)
+
+
+def decode_chunk(packed: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the array of a chunk; other threads run meanwhile.
+
+    Raises
+    ------
+    DataError
+        If the chunk is truncated, corrupt, or of another size.
+    """
+    library = bitshuffle_library()
+    assert library is not None  # `decodes` told so
+    values = np.empty(shape, dtype)
+    if len(packed) < _HEADER.size:
+        raise DataError(f"a chunk of {len(packed)} bytes is truncated")
+    n_bytes, block = _HEADER.unpack_from(packed)
+    if n_bytes != values.nbytes or block % dtype.itemsize:
+        raise DataError(f"a chunk announces {n_bytes} bytes in blocks of {block}, expected {values.nbytes}")
+    source = np.frombuffer(packed, dtype=np.uint8)
+    used = library.bshuf_decompress_lz4(
+        source.ctypes.data + _HEADER.size,
+        values.ctypes.data,
+        values.size,
+        dtype.itemsize,
+        block // dtype.itemsize,
+    )
+    if used != len(packed) - _HEADER.size:
+        raise DataError(f"a chunk of {len(packed)} bytes is corrupt or truncated (the codec returned {used})")
+    return values

@@ -1,0 +1,166 @@
+"""Sigma-clipping of integer counts on their histograms by ring.
+
+Kieffer et al. 2025 (signal separation), equations 2, 6, 12-14, 19 and 20; the Poisson tail is this project's own.
+A value that was discarded never comes back, so what is kept always lies in one interval: the intersection of all
+intervals so far. No pixel has to be marked.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+POISSON, AZIMUTHAL, HYBRID, POISSON_TAIL, GIVEN_VARIANCE = 0, 1, 2, 3, 4
+"""Error models: how the standard deviation of a ring is estimated while clipping, and in the end."""
+
+
+@numba.njit(cache=True, nogil=True)
+def chauvenet_cutoff(n: float) -> float:
+    """Return the cut-off at which a normal sample of ``n`` values loses about one (equation 20); 3 values at least."""
+    return math.sqrt(2.0 * math.log(max(3.0, n) / math.sqrt(2.0 * math.pi)))
+
+
+@numba.njit(cache=True, nogil=True)
+def poisson_interval(mean: float, tail: float) -> tuple[int, int]:
+    """Return the smallest and largest counts whose Poisson tails hold at least ``tail`` on either side.
+
+    ``P(X <= low) >= tail`` and ``P(X >= high) >= tail``; about ``8 sqrt(mean) + 10`` operations.
+    """
+    if mean <= 0.0:
+        return 0, 0
+    reach = int(8.0 * math.sqrt(mean)) + 12
+    first = max(0, int(mean) - reach)
+    probability = math.exp(first * math.log(mean) - mean - math.lgamma(first + 1.0))
+    below = 0.0
+    low = first
+    value = first
+    while below + probability < tail:
+        below += probability
+        value += 1
+        low = value
+        probability *= mean / value
+    last = int(mean) + 2 * reach
+    probability = math.exp(last * math.log(mean) - mean - math.lgamma(last + 1.0))
+    above = 0.0
+    value = last
+    while above + probability < tail:
+        above += probability
+        probability *= value / mean
+        value -= 1
+    return low, value
+
+
+@numba.njit(cache=True, nogil=True)
+def _kept_of_histogram(counts, lowest, outside, low, high):  # type: ignore[no-untyped-def]
+    """Return number, sum, sum of max(value, 1), and sum of squared deviations of kept values."""
+    n = 0.0
+    total = 0.0
+    variance = 0.0
+    first = max(0, int(max(low, np.float64(lowest)) - lowest))
+    last = min(len(counts) - 1, int(min(high, np.float64(lowest + len(counts))) - lowest))
+    for column in range(first, last + 1):
+        value = np.float64(lowest + column)
+        if counts[column] and low <= value <= high:
+            n += counts[column]
+            total += counts[column] * value
+            variance += counts[column] * max(value, 1.0)
+    for value in outside:
+        if low <= value <= high:
+            n += 1.0
+            total += value
+            variance += max(np.float64(value), 1.0)
+    squares = 0.0
+    if n > 0.0:
+        mean = total / n
+        for column in range(first, last + 1):
+            value = np.float64(lowest + column)
+            if counts[column] and low <= value <= high:
+                squares += counts[column] * (value - mean) ** 2
+        for value in outside:
+            if low <= value <= high:
+                squares += (value - mean) ** 2
+    return n, total, variance, squares
+
+
+@numba.njit(cache=True, nogil=True)
+def clip_histograms(
+    histogram: NDArray[np.uint32],
+    lowest: int,
+    outside_ptr: NDArray[np.int64],
+    outside_value: NDArray[np.int64],
+    error_model: int,
+    cutoff: float,
+    n_cycles: int,
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+    n_kept: NDArray[np.float64],
+) -> int:
+    """Clip every ring of a frame of counts; exact, as if every pixel were looked at.
+
+    A ring and cycle cost a few operations a column that holds counts, whatever the number of pixels.
+
+    Parameters
+    ----------
+    histogram : ndarray of uint32, `(n_bins + 1, n_values)`
+        From :func:`fewphoton.kernels.ring_histogram.ring_histograms`; the last row is not used.
+    lowest : int
+        Value of the first column.
+    outside_ptr : ndarray of int64, `(n_bins + 1,)`
+        Ring ``r`` owns ``outside_value[outside_ptr[r]:outside_ptr[r + 1]]``.
+    outside_value : ndarray of int64
+        Values outside the table.
+    error_model : int
+        POISSON, AZIMUTHAL, HYBRID or POISSON_TAIL.
+    cutoff : float
+        Cut-off in standard deviations; raised to Chauvenet's where that is larger (0: Chauvenet's alone).
+    n_cycles : int
+        Clipping passes at most; a ring stops where nothing more is discarded.
+    mean, std, n_kept : ndarray of float64, `(n_bins,)`
+        Filled; NaN and 0 for rings without pixels or emptied by clipping.
+
+    Returns
+    -------
+    int
+        Largest number of passes that discarded something.
+    """
+    deepest = 0
+    for ring in range(histogram.shape[0] - 1):
+        counts = histogram[ring]
+        outside = outside_value[outside_ptr[ring] : outside_ptr[ring + 1]]
+        low, high = -np.inf, np.inf
+        n, total, variance, squares = _kept_of_histogram(counts, lowest, outside, low, high)
+        passes = 0
+        while n > 0.0 and passes < n_cycles:
+            centre = total / n
+            if error_model == POISSON_TAIL:
+                normal_tail = 0.5 * math.erfc(cutoff / math.sqrt(2.0))
+                tail = min(normal_tail, 0.5 / n) if cutoff > 0.0 else 0.5 / n
+                least, most = poisson_interval(centre, tail)
+                next_low, next_high = np.float64(least), np.float64(most)
+            else:
+                sigma = math.sqrt((variance if error_model == POISSON else squares) / n)
+                reach = max(cutoff, chauvenet_cutoff(n)) * sigma
+                next_low, next_high = centre - reach, centre + reach
+            low, high = max(low, next_low), min(high, next_high)
+            before = n
+            n, total, variance, squares = _kept_of_histogram(counts, lowest, outside, low, high)
+            if n == before:
+                break
+            passes += 1
+        deepest = max(deepest, passes)
+        n_kept[ring] = n
+        if n > 0.0:
+            mean[ring] = total / n
+            if error_model == AZIMUTHAL:
+                std[ring] = math.sqrt(squares / n)
+            elif error_model == POISSON_TAIL:
+                std[ring] = math.sqrt(total / n)
+            else:
+                std[ring] = math.sqrt(variance / n)
+        else:
+            mean[ring] = np.nan
+            std[ring] = np.nan
+    return deepest

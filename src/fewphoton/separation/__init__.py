@@ -1,0 +1,1 @@
+"""Signal separation: background in rings, strong pixels, peaks, veto (Kieffer et al. 2025)."""
