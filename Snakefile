@@ -4,5 +4,6 @@ include: "workflow/Snakefile"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/metrics.csv",
+        [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED else [],
+        separation_results(),
         all_figures(),

@@ -11,15 +11,8 @@ from fewphoton.data import Beam, Crystal, Detector
 from fewphoton.data.detector import q_vectors
 from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.errors import GeometryError
-from fewphoton.evaluate.predict_spots import (
-    PredictedSpots,
-    SurfaceGeometry,
-    allowed_reflections,
-    predict_rotation,
-    predict_still,
-    rays_to_pixels,
-    without_overlaps,
-)
+from fewphoton.evaluate.predict_spots import allowed_reflections, predict_rotation, predict_still, without_overlaps
+from fewphoton.evaluate.spot_geometry import PredictedSpots, SurfaceGeometry, rays_to_pixels
 from fewphoton.io.dials_experiments import read_dials_experiments
 from tests.conftest import flat_detector
 

@@ -5,7 +5,7 @@ import pytest
 import fewphoton
 from fewphoton.data import Reflections
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.reflections import read_mtz, write_mtz
+from fewphoton.io.reflections import read_mtz, read_reflection_list, write_mtz
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def reflections():
 
 @pytest.fixture
 def path(tmp_path, reflections, cubic_crystal):
-    write_mtz(tmp_path / "merged.mtz", reflections, cubic_crystal, 0.71)
+    write_mtz(tmp_path / "merged.mtz", reflections, cubic_crystal, 0.71, "test")
     return tmp_path / "merged.mtz"
 
 
@@ -47,15 +47,15 @@ def test_as_gemmi_sees_it(path):
 
 def test_unmeasured_rows_are_left_out(tmp_path, reflections, cubic_crystal):
     bare = Reflections.bare(reflections.hkl, np.array([1.0, np.nan, 2.0]))
-    write_mtz(tmp_path / "some.mtz", bare, cubic_crystal, 1.0)
+    write_mtz(tmp_path / "some.mtz", bare, cubic_crystal, 1.0, "test")
     assert read_mtz(tmp_path / "some.mtz")[0].hkl.tolist() == [[1, 1, 0], [3, 1, 0]]
     with pytest.raises(DataError, match="at least one"):
-        write_mtz(tmp_path / "none.mtz", Reflections.bare(bare.hkl, np.full(3, np.nan)), cubic_crystal, 1.0)
+        write_mtz(tmp_path / "none.mtz", Reflections.bare(bare.hkl, np.full(3, np.nan)), cubic_crystal, 1.0, "test")
     assert not (tmp_path / "none.mtz").exists()
 
 
 def test_same_input_gives_same_bytes(path, tmp_path, reflections, cubic_crystal):
-    write_mtz(tmp_path / "again.mtz", reflections, cubic_crystal, 0.71)
+    write_mtz(tmp_path / "again.mtz", reflections, cubic_crystal, 0.71, "test")
     assert (tmp_path / "again.mtz").read_bytes() == path.read_bytes()
 
 
@@ -79,3 +79,19 @@ def test_missing_column_is_named(tmp_path, path):
     mtz.write_to_file(str(tmp_path / "less.mtz"))
     with pytest.raises(InputFileError, match="SIGIMEAN"):
         read_mtz(tmp_path / "less.mtz")
+
+
+def test_lists_of_reflections_are_read(tmp_path):
+    path = tmp_path / "merged.hkl"
+    path.write_text("   0   0   2     264.566     9.106   6\n\n  -1   3  -4  -2.5 1.25\n   0   0   0   0.0   0.0\n9 9 9 1 1\n")
+    found = read_reflection_list(path)
+    np.testing.assert_array_equal(found.hkl, [[0, 0, 2], [-1, 3, -4]])
+    np.testing.assert_array_equal(found.intensity, [264.566, -2.5])
+    np.testing.assert_array_equal(found.sigma, [9.106, 1.25])
+
+
+@pytest.mark.parametrize("text", ["", "1 2 3 4\n", "1 2 3.5 4 5\n", "h k l I s\n"])
+def test_other_text_is_no_list_of_reflections(tmp_path, text):
+    (tmp_path / "x.hkl").write_text(text)
+    with pytest.raises(InputFileError, match=r"x\.hkl"):
+        read_reflection_list(tmp_path / "x.hkl")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import ndimage, sparse, stats
 
 
 def expand(volume, q, transform, origin):
@@ -46,3 +46,114 @@ def bragg(hkl, b_matrix, strength, widths):
         if exponent <= 18:
             out[p] = strength[tuple(nearest + half)] * np.exp(-exponent) / (s_t**2 * s_r)
     return out
+
+
+def in_python(monkeypatch, module):
+    """Replace the compiled functions of a kernel module by the Python ones they were compiled from."""
+    for name, function in list(vars(module).items()):
+        if hasattr(function, "py_func"):
+            monkeypatch.setattr(module, name, function.py_func)
+
+
+def ring_histogram(frame, ring, n_rings, lowest, n_values, smallest, largest):
+    """Table, values outside it with their rings, and bad reads, by masks over the whole frame."""
+    value = frame.astype(np.int64)
+    inside = (value >= lowest) & (value < lowest + n_values)
+    table = np.zeros((n_rings + 1, n_values), dtype=np.uint32)
+    np.add.at(table, (ring[inside], value[inside] - lowest), 1)
+    valid = (value >= smallest) & (value <= largest)
+    outside = ~inside & valid & (ring < n_rings)
+    return table, ring[outside], value[outside], np.flatnonzero(~inside & ~valid & (ring < n_rings))
+
+
+def _ring_moments(value, norm, variance, floor):
+    """Equations 2, 3 and 6 (Kieffer et al. 2025): mean, variance by summing, variance by scatter."""
+    mean = (value * norm).sum() / norm.sum()
+    summed = np.maximum(variance, floor).sum() / (norm**2).sum()
+    scatter = (norm**2 * (value - mean) ** 2).sum() / (norm**2).sum()
+    return mean, summed, scatter
+
+
+def clip_ring(value, error_model, cutoff, n_cycles, norm=None, variance=None, floor=1.0):
+    """Sigma-clip one ring by a mask over its pixels; error models go by name.
+
+    Returns mean, standard deviation, pixels left, passes that discarded something, and whether some pixel lay so
+    close to a bound that rounding decides on it.
+    """
+    good = ~np.isnan(value)
+    value = value[good].astype(np.float64)
+    norm = np.ones(len(value)) if norm is None else norm[good].astype(np.float64)
+    variance = value if variance is None else variance[good].astype(np.float64)
+    keep = np.ones(len(value), dtype=bool)
+    passes, close = 0, False
+    for _ in range(n_cycles):
+        n = keep.sum()
+        if n == 0:
+            break
+        mean, summed, scatter = _ring_moments(value[keep], norm[keep], variance[keep], floor)
+        if error_model == "poisson_tail":
+            tail = min(0.5 / n, stats.norm.sf(cutoff)) if cutoff > 0 else 0.5 / n
+            lower, upper = stats.poisson.cdf(value, mean), stats.poisson.sf(value - 1, mean)
+            least = np.minimum(lower, upper) if mean > 0 else np.where(value == 0, 1.0, 0.0)
+            discard = keep & (least < tail)
+            close |= bool((abs(least - tail)[keep] < 1e-7 * tail).any())
+        else:
+            std = np.sqrt(summed if error_model in ("poisson", "variance") else scatter)
+            reach = max(cutoff, np.sqrt(2 * np.log(max(n, 3) / np.sqrt(2 * np.pi)))) * std
+            deviation = abs(value - mean)
+            discard = keep & (deviation > reach)
+            close |= bool(reach > 0 and (abs(deviation - reach)[keep] < 1e-7 * reach).any())
+        if not discard.any():
+            break
+        keep &= ~discard
+        passes += 1
+    if not keep.any():
+        return np.nan, np.nan, 0, passes, close
+    mean, summed, scatter = _ring_moments(value[keep], norm[keep], variance[keep], floor)
+    spread = {"azimuthal": scatter, "poisson_tail": max(mean, 0.0)}.get(error_model, summed)
+    return mean, np.sqrt(spread), int(keep.sum()), passes, close
+
+
+def strong(value, radius, centres, mean, std, noise, cutoff, floor, tail, inclusive):
+    """Which pixels lie above the interpolated background."""
+    background, spread = np.interp(radius, centres, mean), np.interp(radius, centres, std)
+    if tail > 0:
+        return stats.poisson.sf(np.ceil(value) - 1, background) <= tail
+    limit = np.maximum(floor, cutoff * np.hypot(spread, noise))
+    excess = value - background
+    return (excess > limit) | (inclusive & (excess == limit) & (excess > 0))
+
+
+def patch_peaks(frame, strong_mask, good, panel, background, spread, noise, half_width, connected, saturation):
+    """Peaks of a two-dimensional frame, pixel by pixel: rows of position, sum, deviation, pixels and saturation."""
+    rows, columns = np.indices(frame.shape)
+    excess = np.where(good, frame.astype(np.float64) - background, np.nan)
+    table = []
+    for slow, fast in np.argwhere(strong_mask):
+        core = (abs(rows - slow) <= 1) & (abs(columns - fast) <= 1)
+        patch = (abs(rows - slow) <= half_width) & (abs(columns - fast) <= half_width)
+        patch &= good & (panel == panel[slow, fast])
+        if (core & patch).sum() < 9 or (strong_mask & patch).sum() < connected:
+            continue
+        highest = np.argwhere(patch & (excess == excess[patch].max()))[0]
+        if tuple(highest) != (slow, fast):
+            continue
+        lit = patch & (excess > 0)
+        total = excess[lit].sum()
+        table.append(
+            [
+                (excess * rows)[lit].sum() / total,
+                (excess * columns)[lit].sum() / total,
+                total,
+                np.sqrt((spread[lit] ** 2 + noise**2).sum()),
+                (strong_mask & patch).sum(),
+                (frame[patch] >= saturation).any(),
+            ]
+        )
+    return np.array(table).reshape(-1, 6)
+
+
+def alias_probabilities(accept, alias):
+    """What an alias table draws each of its entries with."""
+    stay = (accept.astype(np.float64) + (accept == 2**32 - 1)) / 2**32
+    return (stay + np.bincount(alias, weights=1 - stay, minlength=len(alias))) / len(alias)

@@ -12,7 +12,8 @@ from fewphoton.data import Beam, Crystal, Reflections
 from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.data.still_truth import StillShots, StillSpots
 from fewphoton.errors import ConfigError, DataError, GeometryError, InputFileError
-from fewphoton.evaluate.predict_spots import SurfaceGeometry, allowed_reflections, predict_rotation, predict_still
+from fewphoton.evaluate.predict_spots import allowed_reflections, predict_rotation, predict_still
+from fewphoton.evaluate.spot_geometry import SurfaceGeometry
 from fewphoton.io.dials_experiments import read_dials_experiments
 from fewphoton.io.geometry_yaml import write_geometry_yaml
 from fewphoton.io.metrics import read_metrics, read_table
@@ -114,7 +115,7 @@ def rotation(tmp_path_factory):
     counts[:, :, 100:104] = -1
     np.save(folder / "frames.npy", counts)
     crystal, table = truth_table()
-    write_mtz(folder / "reference.mtz", table, crystal, 1.0)
+    write_mtz(folder / "reference.mtz", table, crystal, 1.0, "test")
     return folder
 
 
@@ -271,7 +272,7 @@ def stills(tmp_path):
                 **{column.name: nothing for column in fields(StillSpots)[2:]},
             ),
         )
-    write_mtz(tmp_path / "reference.mtz", table, crystal, 1.0)
+    write_mtz(tmp_path / "reference.mtz", table, crystal, 1.0, "test")
     return tmp_path
 
 
@@ -316,7 +317,7 @@ def test_l_cysteine(data_dir, tmp_path):
     folder = data_dir / "l_cysteine_i19"
     table = np.loadtxt(folder / "merged_mmm.hkl")
     crystal = Crystal((5.428, 8.141, 12.038, 90, 90, 90), "P 21 21 21")
-    write_mtz(tmp_path / "reference.mtz", Reflections.bare(table[:, :3].astype(int), table[:, 3]), crystal, 0.6889)
+    write_mtz(tmp_path / "reference.mtz", Reflections.bare(table[:, :3].astype(int), table[:, 3]), crystal, 0.6889, "test")
     config = IntegrateSpotsConfig(
         runs=[{"experiment": 1, "n_frames": 15}, {"experiment": 2}],
         space_group="P 21 21 21",

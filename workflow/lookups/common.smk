@@ -20,8 +20,10 @@ SOURCES = {
         for name, dataset in RUN.datasets.items()
         if getattr(dataset, kind) is not None
     ]
-    for kind in ("simulate", "raw", "scan")
+    for kind in ("simulate", "raw", "scan", "frames", "simulate_stills")
 }
+RECONSTRUCTED = SOURCES["simulate"] + SOURCES["raw"] + SOURCES["scan"]
+SEPARATED = SOURCES["frames"] + SOURCES["simulate_stills"]
 HALVED = [name for name, dataset in RUN.datasets.items() if dataset.split is not None]
 REFERENCED = [
     name for name, dataset in RUN.datasets.items() if dataset.split or dataset.reference
@@ -48,7 +50,10 @@ def source_frames(dataset, point):
     if dataset in SOURCES["scan"]:
         folder = "split" if dataset in HALVED else "import_scan"
         return f"{RESULTS}/{dataset}/{folder}/frames.h5"
-    return f"{RESULTS}/{dataset}/count_photons/{point.until('count_photons').folder}/frames.h5"
+    stage = "count_photons"
+    if RUN.stages.import_sparse is not None and dataset in SOURCES["raw"]:
+        stage = "import_sparse"
+    return f"{RESULTS}/{dataset}/{stage}/{point.until(stage).folder}/frames.h5"
 
 
 def frames_after(stage, dataset, point):
@@ -70,7 +75,7 @@ def at_points(pattern):
     """Return the paths of ``pattern`` (with {dataset} and {point}) over all datasets and points of reconstruct."""
     return [
         pattern.format(dataset=dataset, point=folder)
-        for dataset in RUN.datasets
+        for dataset in RECONSTRUCTED
         for folder in AT["reconstruct"]
     ]
 

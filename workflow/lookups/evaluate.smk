@@ -30,7 +30,7 @@ def shuffled_inputs(wildcards):
 
 def shuffled_metrics():
     """Return the metrics by chance of all points, where every dataset has angles to shuffle and a comparison."""
-    known = all(name in SOURCES["simulate"] or name in HALVED for name in RUN.datasets)
+    known = all(name in SOURCES["simulate"] or name in HALVED for name in RECONSTRUCTED)
     return [
         f"{RESULTS}/{dataset}/evaluate_shuffled/{folder}/metrics.json"
         for dataset, folder in ALL_POINTS
@@ -39,7 +39,7 @@ def shuffled_metrics():
 
 
 ALL_POINTS = [
-    (dataset, folder) for dataset in RUN.datasets for folder in AT["evaluate"]
+    (dataset, folder) for dataset in RECONSTRUCTED for folder in AT["evaluate"]
 ]
 
 

@@ -77,7 +77,7 @@ def all_figures():
         for dataset, folder in ALL_POINTS
         for name in per_point
     ]
-    for dataset in RUN.datasets:
+    for dataset in RECONSTRUCTED:
         names = [
             "powder",
             "convergence",

@@ -1,6 +1,6 @@
 """Typed configuration: one frozen model a stage, all described, unknown keys refused with the near miss."""
 
-from fewphoton.config.dataset import CrystalConfig, DatasetConfig, FetchConfig, RawSource, ScanSource
+from fewphoton.config.dataset import CrystalConfig, DatasetConfig, FetchConfig, FramesSource, RawSource, ScanSource
 from fewphoton.config.evaluate import EvaluateConfig
 from fewphoton.config.figure import DrawFigureConfig
 from fewphoton.config.frames import (
@@ -15,7 +15,16 @@ from fewphoton.config.frames import (
 from fewphoton.config.load import load_run, load_section
 from fewphoton.config.reconstruct import AssembleConfig, GridConfig, ReconstructConfig
 from fewphoton.config.run import RunConfig, StagesConfig
+from fewphoton.config.separation import (
+    DensifyConfig,
+    FindPeaksConfig,
+    ImportSparseConfig,
+    SparsifyConfig,
+    VetoConfig,
+)
 from fewphoton.config.simulate import SimulateRotationConfig
+from fewphoton.config.simulate_stills import SimulateStillsConfig
+from fewphoton.config.spot_quality import IntegrateSpotsConfig
 from fewphoton.config.sweep import SweepPoint, sweep_points
 
 __all__ = [
@@ -26,20 +35,28 @@ __all__ = [
     "CountPhotonsConfig",
     "CrystalConfig",
     "DatasetConfig",
+    "DensifyConfig",
     "DrawFigureConfig",
     "EvaluateConfig",
     "FetchConfig",
+    "FindPeaksConfig",
+    "FramesSource",
     "GridConfig",
     "ImportScanConfig",
+    "ImportSparseConfig",
+    "IntegrateSpotsConfig",
     "RawSource",
     "ReconstructConfig",
     "RunConfig",
     "ScanSource",
     "SimulateRotationConfig",
+    "SimulateStillsConfig",
+    "SparsifyConfig",
     "SplitConfig",
     "StagesConfig",
     "SweepPoint",
     "ThinConfig",
+    "VetoConfig",
     "load_run",
     "load_section",
     "sweep_points",

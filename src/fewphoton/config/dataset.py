@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from fewphoton.config.frames import SplitConfig
 from fewphoton.config.section import Section
 from fewphoton.config.simulate import SimulateRotationConfig
+from fewphoton.config.simulate_stills import SimulateStillsConfig
+from fewphoton.config.spot_quality import IntegrateSpotsConfig
 
 
 class CrystalConfig(Section):
@@ -64,6 +66,49 @@ class ScanSource(Section):
     """Exposures in an uninterrupted series. None: the scan is one series."""
 
 
+class FramesSource(Section):
+    """Frames whose background is separated: strong pixels, peaks, hits."""
+
+    files: tuple[str, ...] = Field(min_length=1)
+    """Frames: globs, files, or HDF5 datasets as `file.h5::/path`; plain names below `folder` where that is given."""
+    geometry: str
+    """Geometry: .poni, CrystFEL .geom, NXmx HDF5, CBF with header, or our own .yaml."""
+    mask: str | None = None
+    """Image whose pixels other than 0 are masked."""
+    dark: str | None = None
+    """Dark image, or frames to average."""
+    flat: str | None = None
+    """Flat-field image."""
+    experiments: tuple[str, ...] = ()
+    """DIALS experiment lists, for integrate_spots."""
+    reference: str | None = None
+    """Merged reference intensities (MTZ, or the .hkl of the data set), for integrate_spots."""
+    folder: str | None = None
+    """Folder of a public data set below data_dir; then all files above are names in it, and are fetched and checked."""
+    url: str | None = None
+    """Public address of that folder; used where data_dir is not given."""
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each file, checked after fetching and on local copies alike."""
+
+    def names(self) -> tuple[str, ...]:
+        """All files of the source."""
+        single = (self.geometry, self.mask, self.dark, self.flat, self.reference)
+        return tuple(dict.fromkeys((*self.files, *self.experiments, *(name for name in single if name is not None))))
+
+
+class StructureFile(Section):
+    """A structure that is fetched."""
+
+    folder: str
+    """Folder of the data set below data_dir."""
+    name: str
+    """File in that folder."""
+    url: str | None = None
+    """Public address of that folder; used where data_dir is not given."""
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the file by name."""
+
+
 class FetchConfig(Section):
     """One file of a public data set."""
 
@@ -88,6 +133,14 @@ class DatasetConfig(Section):
     """Read raw frames."""
     scan: ScanSource | None = None
     """Read a sparse scan."""
+    frames: FramesSource | None = None
+    """Separate the background of frames."""
+    simulate_stills: SimulateStillsConfig | None = None
+    """Simulate serial stills and separate their background."""
+    structure_file: StructureFile | None = None
+    """The structure of simulate_stills is a file of a public data set."""
+    integrate_spots: IntegrateSpotsConfig | None = None
+    """Integrate spots at predicted positions in original and densified frames, and compare; needs densify."""
     split: SplitConfig | None = None
     """Reconstruct from this half of the exposures; the other half, with its known angles, is the reference."""
     reference: SimulateRotationConfig | None = None
@@ -95,9 +148,22 @@ class DatasetConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DatasetConfig:
-        given = [name for name in ("simulate", "raw", "scan") if getattr(self, name) is not None]
+        sources = ("simulate", "raw", "scan", "frames", "simulate_stills")
+        given = [name for name in sources if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a dataset needs exactly one of simulate, raw and scan; found {given or 'none'}")
+            raise ValueError(
+                "a dataset needs exactly one of simulate, raw, scan, frames and simulate_stills; found "
+                f"{' and '.join(given) or 'none'}"
+            )
+        if self.simulate_stills is not None:
+            if (self.structure_file is None) == (self.simulate_stills.structure is None):
+                raise ValueError("simulate_stills needs its structure, either here or as structure_file")
+        elif self.structure_file is not None:
+            raise ValueError("structure_file goes with simulate_stills")
+        if self.integrate_spots is not None and not (
+            self.simulate_stills is not None or (self.frames is not None and self.frames.experiments)
+        ):
+            raise ValueError("integrate_spots needs simulated stills, or frames with experiments")
         if self.split is not None and self.reference is not None:
             raise ValueError("a dataset is compared with its other half (split) or with a reference, not with both")
         if self.reference is not None and self.simulate is None:

@@ -12,6 +12,13 @@ from fewphoton.config.evaluate import EvaluateConfig
 from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, ThinConfig
 from fewphoton.config.reconstruct import AssembleConfig, ReconstructConfig
 from fewphoton.config.section import Section
+from fewphoton.config.separation import (
+    DensifyConfig,
+    FindPeaksConfig,
+    ImportSparseConfig,
+    SparsifyConfig,
+    VetoConfig,
+)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -19,6 +26,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 class StagesConfig(Section):
     """Parameters of each stage; a stage that is optional runs only where its section is given."""
 
+    sparsify: SparsifyConfig = SparsifyConfig()
+    """Strong pixels and background curves."""
+    densify: DensifyConfig | None = None
+    """Optional: frames rebuilt from them."""
+    find_peaks: FindPeaksConfig = FindPeaksConfig()
+    """Bragg peaks."""
+    veto: VetoConfig = VetoConfig()
+    """Hits and blanks."""
+    import_sparse: ImportSparseConfig | None = None
+    """Optional: photons of raw datasets are their strong pixels, instead of what count_photons makes of them."""
     count_photons: CountPhotonsConfig = CountPhotonsConfig()
     """ADU to photons."""
     collapse: CollapseConfig = CollapseConfig(n_frames=1)
@@ -50,6 +67,13 @@ class RunConfig(Section):
     """Parameters of the stages."""
     sweep: dict[str, list[int | float | str]] = Field(default_factory=dict)
     """Lists of values for parameters of stages, as `stage.key: [values]`; all combinations run."""
+
+    @model_validator(mode="after")
+    def _spots_need_densified_frames(self) -> RunConfig:
+        wanting = [name for name, dataset in self.datasets.items() if dataset.integrate_spots is not None]
+        if wanting and self.stages.densify is None:
+            raise ValueError(f"integrate_spots of {', '.join(wanting)} needs stages.densify")
+        return self
 
     @model_validator(mode="after")
     def _sweep_is_valid(self) -> RunConfig:

@@ -77,12 +77,16 @@ class DensifyConfig(Section):
 class FindPeaksConfig(BackgroundConfig):
     """Find Bragg peaks."""
 
-    method: Literal["rings", "peakfinder8"] = "rings"
-    """`rings`: local maxima above the ring background (Kieffer et al. 2025); `peakfinder8` (Barty et al. 2014)."""
+    method: Literal["rings", "sums", "peakfinder8"] = "rings"
+    """`rings`: local maxima with strong neighbours above the ring background (Kieffer et al. 2025); `sums`: local
+    maxima whose 3 x 3 sum background does not explain, which finds more weak peaks; `peakfinder8` (Barty et al.
+    2014)."""
     cutoff_peak: float = Field(default=3.0, gt=0)
     """Peaks' pixels lie at least this many standard deviations above the background."""
     patch_size: int = Field(default=5, ge=3)
     """Edge of the square around a maximum, odd, in pixels."""
+    false_probability: float = Field(default=3e-7, gt=0, lt=0.5)
+    """`sums`: probability of a pixel without a peak to pass by chance; times the pixels, false peaks a frame."""
     connected: int = Field(default=3, ge=1)
     """Pixels in the patch, the maximum among them, that must lie above the cut-off."""
     peakfinder8: Peakfinder8Config = Peakfinder8Config()

@@ -64,8 +64,8 @@ class StillBackground(Section):
 class SimulateStillsConfig(Section):
     """Monochromatic snapshots of randomly oriented crystals; the default is a protein on an Eiger 4M."""
 
-    structure: Path
-    """PDB, mmCIF or CIF file with cell, space group and atoms."""
+    structure: Path | None = None
+    """PDB, mmCIF or CIF file with cell, space group and atoms; None where the dataset names a structure_file."""
     wavelength_angstrom: Positive = 1.0
     """Wavelength; a geometry file brings its own."""
     polarization_fraction: Share = 0.99

@@ -16,8 +16,19 @@ if TYPE_CHECKING:
 
 FRAME_STAGES = ("count_photons", "collapse", "thin", "add_background")
 """Stages that turn photon frames into photon frames, in order."""
-ORDER = (*FRAME_STAGES, "reconstruct", "evaluate")
+SEPARATION_STAGES = ("sparsify", "densify", "find_peaks", "veto")
+"""Stages of signal separation."""
+ORDER = (*SEPARATION_STAGES, "import_sparse", *FRAME_STAGES, "reconstruct", "evaluate")
 """Stages that a sweep may vary, in pipeline order."""
+_RECONSTRUCTION = ORDER[ORDER.index("import_sparse") :]
+REACH: dict[str, tuple[str, ...]] = {
+    "sparsify": ("sparsify",),
+    "densify": ("sparsify", "densify"),
+    "find_peaks": ("find_peaks",),
+    "veto": ("find_peaks", "veto"),
+    **{stage: ("sparsify", *_RECONSTRUCTION[: n + 1]) for n, stage in enumerate(_RECONSTRUCTION)},
+}
+"""Stages on whose parameters the result of a stage depends."""
 BASE = "base"
 """Folder name of a stage on which no sweep parameter bears."""
 
@@ -29,9 +40,8 @@ class SweepPoint:
     values: tuple[tuple[str, str, int | float | str], ...] = ()
 
     def until(self, stage: str) -> SweepPoint:
-        """Return the point restricted to parameters of ``stage`` and the stages before it."""
-        reach = ORDER.index(stage)
-        return SweepPoint(tuple(item for item in self.values if ORDER.index(item[0]) <= reach))
+        """Return the point restricted to parameters of ``stage`` and the stages it depends on."""
+        return SweepPoint(tuple(item for item in self.values if item[0] in REACH[stage]))
 
     @property
     def folder(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -11,10 +12,10 @@ import numpy as np
 
 from fewphoton.data import AzimuthalBins, Beam, Detector
 from fewphoton.data.detector import describe
-from fewphoton.errors import FewphotonError
-from fewphoton.io.hdf5 import created, dataset, opened, store
+from fewphoton.errors import FewphotonError, InputFileError
+from fewphoton.io.hdf5 import attribute, created, dataset, opened, store
 
-_VERSION = 1
+_VERSION = 2
 
 
 def cache_folder() -> Path:
@@ -38,16 +39,17 @@ def cached_bins(digest: str, build: Callable[[], AzimuthalBins]) -> AzimuthalBin
     A cache that cannot be read or written is passed over: the rings are then built.
     """
     path = cache_folder() / f"azimuthal_bins_{digest}.h5"
-    if path.is_file():
-        try:
+    try:
+        if path.is_file():
             return _read(path)
-        except FewphotonError:
+    except (OSError, FewphotonError, TypeError, ValueError, IndexError):
+        with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
     bins = build()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with created(path) as file:
-            file.attrs.update(unit=bins.unit, frame_shape=bins.frame_shape)
+            file.attrs.update(unit=bins.unit, frame_shape=bins.frame_shape, digest=bins.digest())
             for name in ("edges", "radius", "bin_of_pixel"):
                 store(file, name, getattr(bins, name))
             if bins.normalization is not None:
@@ -59,13 +61,16 @@ def cached_bins(digest: str, build: Callable[[], AzimuthalBins]) -> AzimuthalBin
 
 def _read(path: Path) -> AzimuthalBins:
     with opened(path) as file:
-        shape = file.attrs["frame_shape"]
+        shape = attribute(file, "frame_shape")
         norm = dataset(file, "normalization", kind="f")[()] if "normalization" in file else None
-        return AzimuthalBins(
+        bins = AzimuthalBins(
             (int(shape[0]), int(shape[1])),
-            file.attrs["unit"],
+            attribute(file, "unit"),
             dataset(file, "edges", kind="f")[()],
             dataset(file, "radius", kind="f")[()],
             dataset(file, "bin_of_pixel", kind="u")[()],
             norm,
         )
+        if bins.digest() != attribute(file, "digest"):
+            raise InputFileError(path, "was damaged after it was written")
+        return bins

@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 from fewphoton.errors import DataError
 
 _HEADER = struct.Struct(">QI")
+_BLOCK_LENGTH = struct.Struct(">I")
 _FILTER, _LZ4 = 32008, 2
+_ELEMENTS_MULTIPLE = 8
+"""Blocks hold a multiple of this many elements; what is left over at the end stands uncoded."""
 
 
 @functools.cache
@@ -104,6 +107,7 @@ def decode_chunk(packed: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     n_bytes, block = _HEADER.unpack_from(packed)
     if n_bytes != values.nbytes or block % dtype.itemsize:
         raise DataError(f"a chunk announces {n_bytes} bytes in blocks of {block}, expected {values.nbytes}")
+    _check_lengths(packed, values.size, dtype.itemsize, block // dtype.itemsize)
     source = np.frombuffer(packed, dtype=np.uint8)
     used = library.bshuf_decompress_lz4(
         source.ctypes.data + _HEADER.size,
@@ -115,3 +119,20 @@ def decode_chunk(packed: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     if used != len(packed) - _HEADER.size:
         raise DataError(f"a chunk of {len(packed)} bytes is corrupt or truncated (the codec returned {used})")
     return values
+
+
+def _check_lengths(packed: bytes, n_elements: int, itemsize: int, block: int) -> None:
+    """Raise DataError unless the lengths of a chunk's blocks add up: the codec would read on past a truncated chunk."""
+    if block == 0:
+        library = bitshuffle_library()
+        assert library is not None  # `decodes` told so
+        block = library.bshuf_default_block_size(itemsize)
+    whole, rest = divmod(n_elements, block)
+    place, end = _HEADER.size, len(packed)
+    for number in range(whole + (rest >= _ELEMENTS_MULTIPLE)):
+        if place + _BLOCK_LENGTH.size > end:
+            raise DataError(f"a chunk of {end} bytes is truncated in block {number}")
+        place += _BLOCK_LENGTH.size + _BLOCK_LENGTH.unpack_from(packed, place)[0]
+    expected = place + n_elements % _ELEMENTS_MULTIPLE * itemsize
+    if expected != end:
+        raise DataError(f"a chunk of {end} bytes is corrupt or truncated: its blocks make {expected}")

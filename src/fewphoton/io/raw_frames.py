@@ -54,6 +54,12 @@ class _Hdf5Source:
         self._decodes = item.ndim == 3 and decodes(item)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
+        if self._decodes:
+            # HDF5's own filter reads on past the end of a truncated chunk.
+            return np.stack([self.deferred(number)() for number in range(start, stop)])
+        return self._through_hdf5(start, stop)
+
+    def _through_hdf5(self, start: int, stop: int) -> NDArray[Any]:
         try:
             return read_slice(self._item, start, stop)
         except OSError as error:
@@ -66,10 +72,12 @@ class _Hdf5Source:
             frame = self.read(number, number + 1)[0]
             return lambda: frame
         try:
-            _, packed = self._item.id.read_direct_chunk((number, 0, 0))
-        except (OSError, ValueError):
+            skipped_filters, packed = self._item.id.read_direct_chunk((number, 0, 0))
+        except (OSError, ValueError, RuntimeError):
             # A chunk that was never written: HDF5 knows its fill value.
-            frame = self.read(number, number + 1)[0]
+            skipped_filters, packed = 1, b""
+        if skipped_filters:
+            frame = self._through_hdf5(number, number + 1)[0]
             return lambda: frame
 
         def decode() -> NDArray[Any]:

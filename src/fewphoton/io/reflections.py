@@ -1,4 +1,4 @@
-"""Reflection files in MTZ through gemmi."""
+"""Reflection files: MTZ through gemmi, and plain lists."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from fewphoton.io.atomic import written_aside
 _COLUMNS = (("IMEAN", "J"), ("SIGIMEAN", "Q"), ("N", "I"), ("I_HALF1", "J"), ("I_HALF2", "J"))
 
 
-def write_mtz(path: Path | str, reflections: Reflections, crystal: Crystal, wavelength_angstrom: float) -> None:
+def write_mtz(
+    path: Path | str, reflections: Reflections, crystal: Crystal, wavelength_angstrom: float, origin: str
+) -> None:
     """Write merged reflections with cell, space group and half-set columns; unmeasured rows are left out.
+
+    ``origin`` says in the file's history where the intensities come from.
 
     MTZ holds float32; values that are not known are NaN, the format's mark of a missing number.
 
@@ -32,7 +36,7 @@ def write_mtz(path: Path | str, reflections: Reflections, crystal: Crystal, wave
     mtz.spacegroup = gemmi.find_spacegroup_by_name(crystal.space_group)
     mtz.set_cell_for_all(gemmi.UnitCell(*crystal.cell))
     mtz.title = "fewphoton merged intensities"
-    mtz.history = [f"fewphoton {fewphoton.__version__}: intensities integrated from an EMC volume"]
+    mtz.history = [f"fewphoton {fewphoton.__version__}: {origin}"]
     data = mtz.add_dataset("fewphoton")
     data.wavelength = wavelength_angstrom
     for label, kind in _COLUMNS:
@@ -78,3 +82,40 @@ def read_mtz(path: Path | str) -> tuple[Reflections, Crystal]:
         return reflections, Crystal(tuple(mtz.cell.parameters), mtz.spacegroup.xhm())
     except (DataError, GeometryError) as error:
         raise InputFileError(path, str(error)) from error
+
+
+def read_reflection_list(path: Path | str) -> Reflections:
+    """Read merged intensities from text: h, k, l, intensity and sigma in each line, parted by blanks.
+
+    A line of zeros (SHELX) ends the list; further columns are left out.
+
+    Raises
+    ------
+    InputFileError
+        If the file cannot be read, or a line holds no such numbers.
+    """
+    rows = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputFileError(path, f"cannot be read as a list of reflections: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = [float(word) for word in line.split()[:5]]
+            if len(row) < 5 or any(index != int(index) for index in row[:3]):
+                raise ValueError("too few numbers, or indices that are not whole")
+        except (ValueError, OverflowError) as error:
+            raise InputFileError(
+                path, str(error), where=f"line {number}", expected="h k l intensity sigma", found=line.strip()[:60]
+            ) from error
+        if not any(row[:3]):
+            break
+        rows.append(row)
+    if not rows:
+        raise InputFileError(path, "holds no reflections")
+    values = np.array(rows)
+    unknown = np.full(len(rows), np.nan)
+    ones = np.ones(len(rows), dtype=np.int32)
+    return Reflections(values[:, :3].astype(np.int32), values[:, 3], values[:, 4], ones, unknown, unknown)

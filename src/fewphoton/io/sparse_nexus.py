@@ -282,19 +282,21 @@ class SparseFileReader:
         Raises
         ------
         InputFileError
-            If a pixel lies outside the frame or occurs twice.
+            If a pixel lies outside the frame or occurs twice, or the background is not finite.
         """
         first, last = int(self._ptr[start]), int(self._ptr[stop])
         indptr = self._ptr[start : stop + 1] - first
-        pixel = self._index[first:last].astype(np.uint32)
+        stored = self._index[first:last]
         intensity = self._intensity[first:last].astype(self.file.dtype)
         n_pixels = len(self.file.bins.radius)
-        if len(pixel) and int(pixel.max()) >= n_pixels:
+        outside = (stored < 0) | (stored >= n_pixels)
+        if outside.any():
             raise InputFileError(
                 self._group.file.filename,
-                f"pixel {int(pixel.max())} lies outside the frame of {n_pixels}",
+                f"pixel {stored[outside][0]} lies outside the frame of {n_pixels}",
                 where=f"{self._group.name}/index",
             )
+        pixel = stored.astype(np.uint32)
         frame = np.repeat(np.arange(stop - start), np.diff(indptr))
         place = frame * n_pixels + pixel
         step = np.diff(place)
@@ -306,7 +308,13 @@ class SparseFileReader:
                 raise InputFileError(
                     self._group.file.filename, "a pixel occurs twice in a frame", where=f"{self._group.name}/index"
                 )
-        return SparseFrames(indptr, pixel, intensity, self._mean[start:stop], self._std[start:stop])
+        mean, std = self._mean[start:stop], self._std[start:stop]
+        for name, curves in (("background_avg", mean), ("background_std", std)):
+            if not np.isfinite(curves).all():
+                raise InputFileError(
+                    self._group.file.filename, "holds values that are not finite", where=f"{self._group.name}/{name}"
+                )
+        return SparseFrames(indptr, pixel, intensity, mean, std)
 
 
 @contextlib.contextmanager
@@ -343,6 +351,8 @@ def _bins(group: h5py.Group, radius: h5py.Dataset) -> AzimuthalBins:
         scale = 2 * math.pi * (10.0 if "nm" in label else 1.0)
     elif "mm" in label:
         scale = 1e3
+    if not len(centres) or not np.isfinite(centres).all() or (np.diff(centres) <= 0).any():
+        raise InputFileError(group.file.filename, "does not rise", where=radius.name, expected="ring centres")
     centres = centres / scale
     step = (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else max(abs(centres[0]), 1e-9)
     edges = centres[0] + step * (np.arange(len(centres) + 1) - 0.5)
@@ -357,9 +367,11 @@ def _bins(group: h5py.Group, radius: h5py.Dataset) -> AzimuthalBins:
         # Masked pixels may hold anything here.
         norm = np.where(known, norm, np.float32(1)).ravel()
     unit: RadialUnit = "q_inv_angstrom" if per_length else "r_m"
-    return AzimuthalBins(
-        (image.shape[0], image.shape[1]), unit, edges, values.astype(np.float32).ravel(), bins.ravel(), norm
-    )
+    shape = (image.shape[0], image.shape[1])
+    try:
+        return AzimuthalBins(shape, unit, edges, values.astype(np.float32).ravel(), bins.ravel(), norm)
+    except DataError as error:
+        raise InputFileError(group.file.filename, str(error), where=group.name) from error
 
 
 def _config(group: h5py.Group) -> dict[str, Any]:
@@ -367,10 +379,11 @@ def _config(group: h5py.Group) -> dict[str, Any]:
     if not isinstance(item, h5py.Dataset):
         return {}
     try:
-        content = json.loads(item.asstr()[()]).get("sparsify", {})
+        return dict(json.loads(item.asstr()[()]).get("sparsify", {}))
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputFileError(group.file.filename, f"the configuration is no JSON: {error}", where=item.name) from error
-    return dict(content)
+        raise InputFileError(
+            group.file.filename, f"the configuration cannot be read as JSON: {error}", where=item.name
+        ) from error
 
 
 def _table(group: h5py.Group, n_frames: int) -> FrameTable:

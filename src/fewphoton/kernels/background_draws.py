@@ -27,7 +27,7 @@ def fill_mean(
     share: NDArray[np.float32],
     mean: NDArray[np.float32],
     normalization: NDArray[np.float32],
-    offset: float,
+    integers: bool,
     fill: Any,
     frame: NDArray[Any],
 ) -> None:
@@ -43,8 +43,8 @@ def fill_mean(
         Mean in each ring, two entries appended so that ``left + 1`` always exists.
     normalization : ndarray of float32, `(n_pixels,)` or `(0,)`
         Factor on the curves; empty: 1.
-    offset : float
-        0.5 to round to integers, 0 for floats.
+    integers : bool
+        Round, halves to the even neighbour.
     fill
         Value of pixels without a ring.
     frame : ndarray, `(n_pixels,)`
@@ -59,7 +59,8 @@ def fill_mean(
         value = mean[ring] + share[pixel] * (mean[ring + 1] - mean[ring])
         if len(normalization):
             value *= normalization[pixel]
-        frame[pixel] = value + offset if offset == 0.0 else np.floor(value + np.float32(offset))
+        # One instruction, exact: adding a half and cutting is off by one where the sum itself is rounded up.
+        frame[pixel] = np.rint(value) if integers else value
 
 
 @numba.njit(cache=True, nogil=True)
@@ -85,9 +86,9 @@ def draw_counts(
     left : ndarray of uint16, `(n_pixels,)`
         As in :func:`fill_mean`.
     share_16bit : ndarray of uint16, `(n_pixels,)`
-        Weight of the next ring in units of 1/65536.
+        Weight of the next ring in units of 1/65536; 0 in the last ring, which has none.
     table_ptr : ndarray of int64, `(n_bins + 2,)`
-        Ring ``r`` owns table entries ``table_ptr[r]`` to ``table_ptr[r + 1] - 1``; the last ring is there twice.
+        Ring ``r`` owns table entries ``table_ptr[r]`` to ``table_ptr[r + 1] - 1``; the end of all is there twice.
     accept : ndarray of uint32
         Probability to take an entry's own value, in units of 2**-32.
     alias_value : ndarray of int32
@@ -225,8 +226,8 @@ def draw_scaled(
                 drawn = centre + width * np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second)
                 if integers:
                     drawn = np.rint(drawn)
-            if drawn < top:
+            if not drawn >= top:
                 break
-            drawn = min(drawn, top)
+            drawn = min(drawn, np.ceil(top) - 1.0 if integers else top)
         drawn = max(drawn, smallest)
         frame[pixel] = np.rint(drawn) if integers else drawn

@@ -26,8 +26,8 @@ def count_range(family: int, mean: float, std: float, smallest: float, limit: fl
     last = float(math.ceil(mean + 8.0 * spread + 8.0))
     if family == NEGATIVE_BINOMIAL:
         last = float(math.ceil(mean + 16.0 * spread + 16.0))
-    first = max(first, smallest)
-    last = min(last, math.ceil(limit) - 1.0)
+    first = max(first, smallest if family == ROUNDED_NORMAL else max(smallest, 0.0))
+    last = min(last, np.ceil(limit) - 1.0)
     return int(first), int(max(first, last))
 
 
@@ -146,7 +146,7 @@ def count_tables(
     limit : ndarray of float64, `(n_bins,)`
         Counts stay below.
     table_ptr : ndarray of int64, `(n_bins + 2,)`
-        Filled with the start of each ring's table; the last ring's stands twice.
+        Filled with the start of each ring's table; the end of all stands twice.
     accept, alias_value, value : ndarray, `(capacity,)`
         Filled, see :func:`fewphoton.kernels.background_draws.draw_counts`.
 
@@ -199,7 +199,10 @@ def value_tables(
     for ring in range(n_bins):
         start = ring * n_intervals
         low = mean[ring] - 6.0 * std[ring]
-        high = max(low, min(mean[ring] + 6.0 * std[ring], limit[ring]))
+        high = mean[ring] + 6.0 * std[ring]
+        if high >= limit[ring]:
+            # A little less, so that no float32 sum of an interval's end and a place inside it rounds up to the limit.
+            high = max(low, limit[ring] - (abs(limit[ring]) + std[ring]) * 2.0**-22)
         step = (high - low) / n_intervals
         for place in range(n_intervals):
             value[start + place] = low + place * step

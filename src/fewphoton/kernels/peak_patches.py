@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.kernels.strong_pixels import between_rings
+from fewphoton.kernels.strong_pixels import between_rings, poisson_upper_tail
 
 
 @numba.njit(cache=True, nogil=True)
@@ -25,6 +25,8 @@ def find_in_patches(
     mean: NDArray[np.float64],
     std: NDArray[np.float64],
     noise: float,
+    cutoff: float,
+    tail: float,
     is_strong: NDArray[np.bool_],
     half_width: int,
     connected: int,
@@ -40,7 +42,7 @@ def find_in_patches(
 ) -> int:
     """Turn strong pixels into peaks (Kieffer et al. 2025, section 4).
 
-    A strong pixel is a peak where none of its patch stands higher above the background (of equal ones the first
+    A given pixel is a peak where none of its patch stands higher above the background (of equal ones the first
     does), where at least ``connected`` pixels of the patch are strong, and where its eight neighbours exist: next
     to a masked pixel, a bad read or a panel's edge the maximum may be hidden. Sums run over the pixels of the patch
     that lie above the background. A strong pixel costs a byte a
@@ -53,9 +55,11 @@ def find_in_patches(
     n_fast : int
         Pixels in a row.
     strong : ndarray of uint32, `(n,)`
-        Strong pixels, increasing.
+        Pixels that may be peaks, increasing; all strong ones where ``connected`` exceeds 1.
     bin_of_pixel, radius, first_centre, step, mean, std, noise, smallest_valid, largest_valid
-        See :func:`fewphoton.kernels.strong_pixels.pick_strong`.
+        See :func:`fewphoton.kernels.strong_pixels.keep_strong`.
+    cutoff, tail : float
+        Which pixels are strong, see there; ``tail`` where it is positive.
     panel_of_pixel : ndarray of int32, `(n_pixels,)`
         Panel of each pixel: neighbours in the array are neighbours in space only in the same one.
     is_strong : ndarray of bool, `(n_pixels,)`
@@ -87,10 +91,11 @@ def find_in_patches(
         last_column: int = min(n_fast - 1, fast + half_width)
         # Most strong pixels are noise and stand alone: counting marks is cheap, so it comes first.
         found = 0
-        for row in range(first_row, last_row + 1):
-            for column in range(first_column, last_column + 1):
-                found += is_strong[row * n_fast + column]
-        if found < connected or slow == 0 or slow == n_slow - 1 or fast == 0 or fast == n_fast - 1:
+        if connected > 1:
+            for row in range(first_row, last_row + 1):
+                for column in range(first_column, last_column + 1):
+                    found += is_strong[row * n_fast + column]
+        if (connected > 1 and found < connected) or slow == 0 or slow == n_slow - 1 or fast == 0 or fast == n_fast - 1:
             continue
         panel = panel_of_pixel[here]
         left, share = between_rings(radius[here], first_centre, step, n_bins)
@@ -116,14 +121,19 @@ def find_in_patches(
                     continue
                 left, share = between_rings(radius[place], first_centre, step, n_bins)
                 right = min(left + 1, n_bins - 1)
-                excess = value - (mean[left] * (1.0 - share) + mean[right] * share)
+                background = mean[left] * (1.0 - share) + mean[right] * share
+                excess = value - background
                 if excess > top or (excess == top and place < here):
                     accepted = False
-                found += is_strong[place]
                 if excess > 0.0:
                     spread = std[left] * (1.0 - share) + std[right] * share
+                    spread2 = spread * spread + noise * noise
+                    if tail > 0.0:
+                        found += poisson_upper_tail(value, background) <= tail
+                    else:
+                        found += excess >= cutoff * math.sqrt(spread2)
                     total += excess
-                    variance += spread * spread + noise * noise
+                    variance += spread2
                     slow_moment += excess * (row - slow)
                     fast_moment += excess * (column - fast)
                 clipped = clipped or bool(value >= saturation)

@@ -279,10 +279,8 @@ def measure_peaks(
         The frame.
     n_fast : int
         Pixels along the fast axis.
-    ring : ndarray of unsigned integers, `(n_pixels,)`
-        Ring of each pixel.
-    panel : ndarray of int32, `(n_pixels,)`
-        Panel of each pixel.
+    ring, panel : ndarray of unsigned integers and of int32, `(n_pixels,)`
+        Ring and panel of each pixel.
     mean, deviation, upper : ndarray of float64, `(n_rings + 1,)`
         From :func:`clip_rings`.
     hot : ndarray of int32, `(n_hot,)`
@@ -309,12 +307,8 @@ def measure_peaks(
         n_group = fill_group(seed, n_slow, n_fast, panel, state, group)
         if n_group < min_pixels or n_group > max_pixels:
             continue
-        total = 0.0
-        total_slow = 0.0
-        total_fast = 0.0
-        excess = 0.0
-        excess_slow = 0.0
-        excess_fast = 0.0
+        total = total_slow = total_fast = 0.0
+        excess = excess_slow = excess_fast = 0.0
         brightest = seed
         for p in group[:n_group]:
             value = np.float64(values[p])
@@ -329,16 +323,10 @@ def measure_peaks(
             excess_fast += above * fast
             if values[p] > values[brightest]:
                 brightest = p
+        slow = int(np.rint(excess_slow / excess))
+        fast = int(np.rint(excess_fast / excess))
         n, background, sigma, largest = local_background(
-            values,
-            n_fast,
-            ring,
-            panel,
-            upper,
-            int(np.rint(excess_slow / excess)),
-            int(np.rint(excess_fast / excess)),
-            panel[seed],
-            background_radius,
+            values, n_fast, ring, panel, upper, slow, fast, panel[seed], background_radius
         )
         if largest > values[brightest]:
             continue

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 POISSON, AZIMUTHAL, HYBRID, POISSON_TAIL, GIVEN_VARIANCE = 0, 1, 2, 3, 4
 """Error models: how the standard deviation of a ring is estimated while clipping, and in the end."""
+_SMALLEST_TAIL = 1e-200
+_VANISHING = 1e-290
 
 
 @numba.njit(cache=True, nogil=True)
@@ -24,33 +26,50 @@ def chauvenet_cutoff(n: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
+def _poisson_probability(count: float, mean: float) -> float:
+    return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1.0))
+
+
+@numba.njit(cache=True, nogil=True)
+def far_above(mean: float, tail: float) -> tuple[int, float]:
+    """Return a count whose upper Poisson tail is below ``1e-8 tail``, and its probability, for a positive mean."""
+    # Bernstein's bound; where it is so loose that the probability vanishes, the tail is still below 1e-280.
+    need = 20.0 - math.log(tail)
+    count = int(mean + need / 3.0 + math.sqrt(need * need / 9.0 + 2.0 * mean * need)) + 1
+    probability = _poisson_probability(count, mean)
+    while probability < _VANISHING and count > mean:
+        count -= 1
+        probability = _poisson_probability(count, mean)
+    return count, probability
+
+
+@numba.njit(cache=True, nogil=True)
 def poisson_interval(mean: float, tail: float) -> tuple[int, int]:
     """Return the smallest and largest counts whose Poisson tails hold at least ``tail`` on either side.
 
-    ``P(X <= low) >= tail`` and ``P(X >= high) >= tail``; about ``8 sqrt(mean) + 10`` operations.
+    ``P(X <= low) >= tail`` and ``P(X >= high) >= tail`` for a tail of at most 1/2; one below 1e-200 counts as that.
+    About ``10 sqrt(mean) + 30`` operations for common tails.
     """
     if mean <= 0.0:
         return 0, 0
-    reach = int(8.0 * math.sqrt(mean)) + 12
-    first = max(0, int(mean) - reach)
-    probability = math.exp(first * math.log(mean) - mean - math.lgamma(first + 1.0))
+    tail = max(tail, _SMALLEST_TAIL)
+    low = max(0, int(mean - math.sqrt(2.0 * mean * (20.0 - math.log(tail)))) - 1)
+    probability = _poisson_probability(low, mean)
+    while probability < _VANISHING and low < mean:
+        low += 1
+        probability = _poisson_probability(low, mean)
     below = 0.0
-    low = first
-    value = first
     while below + probability < tail:
         below += probability
-        value += 1
-        low = value
-        probability *= mean / value
-    last = int(mean) + 2 * reach
-    probability = math.exp(last * math.log(mean) - mean - math.lgamma(last + 1.0))
+        low += 1
+        probability *= mean / low
+    high, probability = far_above(mean, tail)
     above = 0.0
-    value = last
-    while above + probability < tail:
+    while high > 0 and above + probability < tail:
         above += probability
-        probability *= value / mean
-        value -= 1
-    return low, value
+        probability *= high / mean
+        high -= 1
+    return low, high
 
 
 @numba.njit(cache=True, nogil=True)
@@ -105,7 +124,7 @@ def clip_histograms(
     Parameters
     ----------
     histogram : ndarray of uint32, `(n_bins + 1, n_values)`
-        From :func:`fewphoton.kernels.ring_histogram.ring_histograms`; the last row is not used.
+        From :func:`fewphoton.kernels.ring_histogram.count_by_ring`; the last row is not used.
     lowest : int
         Value of the first column.
     outside_ptr : ndarray of int64, `(n_bins + 1,)`
@@ -157,7 +176,7 @@ def clip_histograms(
             if error_model == AZIMUTHAL:
                 std[ring] = math.sqrt(squares / n)
             elif error_model == POISSON_TAIL:
-                std[ring] = math.sqrt(total / n)
+                std[ring] = math.sqrt(max(total, 0.0) / n)
             else:
                 std[ring] = math.sqrt(variance / n)
         else:

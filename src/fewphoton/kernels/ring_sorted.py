@@ -69,7 +69,7 @@ def correct_frame(
     largest_valid: float,
     corrected: NDArray[np.float32],
 ) -> None:
-    """Apply equation 1: ``(raw - dark) / normalization``, NaN for bad reads.
+    """Apply equation 1: ``(raw - dark) / normalization``, NaN for bad reads and without a positive normalization.
 
     Parameters
     ----------
@@ -89,9 +89,11 @@ def correct_frame(
             continue
         if len(dark):
             value -= dark[pixel]
-        if len(normalization):
-            value /= normalization[pixel]
-        corrected[pixel] = value
+        if len(normalization) == 0:
+            corrected[pixel] = value
+        else:
+            # Masked pixels may have a normalization of 0.
+            corrected[pixel] = value / normalization[pixel] if normalization[pixel] > 0.0 else np.nan
 
 
 @numba.njit(cache=True, nogil=True)

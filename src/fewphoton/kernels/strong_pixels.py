@@ -9,6 +9,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from fewphoton.kernels.ring_clipping import far_above
+
 
 @numba.njit(cache=True, nogil=True)
 def between_rings(radius: float, first_centre: float, step: float, n_bins: int) -> tuple[int, float]:
@@ -32,7 +34,7 @@ def poisson_upper_tail(value: float, mean: float) -> float:
         return 1.0
     if mean <= 0.0:
         return 0.0
-    count = float(math.ceil(value))
+    count = float(np.ceil(value))
     term = math.exp(count * math.log(mean) - mean - math.lgamma(count + 1.0))
     if count <= mean:
         # Below the mean the lower tail is the shorter sum.
@@ -53,19 +55,18 @@ def poisson_upper_tail(value: float, mean: float) -> float:
 @numba.njit(cache=True, nogil=True)
 def poisson_threshold(mean: float, tail: float) -> float:
     """Return the smallest count that Poisson noise reaches with a probability of at most ``tail``."""
+    if tail >= 1.0:
+        return 0.0
     if mean <= 0.0:
         return 1.0
-    count = 0.0
-    term = math.exp(-mean)
-    if term < 1e-290:
-        # Far above any use of the exact tail, where the normal one is as good.
-        return math.ceil(mean + math.sqrt(2.0 * mean) * 6.0)
-    above = 1.0
-    while above > tail:
-        above -= term
-        count += 1.0
-        term *= mean / count
-    return count
+    # From above, where tails keep their digits and high means cost no more than their spread.
+    count, probability = far_above(mean, max(tail, 1e-200))
+    above = 0.0
+    while count >= 0 and above + probability <= tail:
+        above += probability
+        probability *= count / mean
+        count -= 1
+    return count + 1.0
 
 
 @numba.njit(cache=True, nogil=True)

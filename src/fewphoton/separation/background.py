@@ -5,6 +5,7 @@ Kieffer et al. 2025 (signal separation), sections 2.2 to 2.4.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from fewphoton.kernels.ring_clipping import (
     POISSON_TAIL,
     clip_histograms,
 )
-from fewphoton.kernels.ring_histogram import ring_histograms
+from fewphoton.kernels.ring_histogram import count_by_ring, part_far_pixels
 from fewphoton.kernels.ring_sorted import clip_ring_sorted, correct_frame, sort_by_ring, sort_counts_by_ring
 from fewphoton.separation.variance_formula import VarianceFormula
 
@@ -71,11 +72,14 @@ def valid_range(config: BackgroundConfig, dtype: np.dtype[Any]) -> tuple[float, 
     The largest value of an integer type marks gaps and bad pixels.
     """
     if dtype.kind == "f":
-        limits = np.finfo(dtype)
+        # Frames are corrected in single precision, where larger values would be infinite.
+        limits = np.finfo(min(dtype, np.dtype(np.float32), key=lambda kind: kind.itemsize))
         low = float(limits.min) if config.minimum_valid is None else config.minimum_valid
         return low, float(limits.max)
     low = 0.0 if config.minimum_valid is None else config.minimum_valid
-    return max(low, float(np.iinfo(dtype).min)), float(np.iinfo(dtype).max) - 1
+    top = float(np.iinfo(dtype).max)
+    # Beyond 2**53 floats are more than 1 apart.
+    return max(math.ceil(low), float(np.iinfo(dtype).min)), top - 1 if top < 2.0**53 else float(np.nextafter(top, 0.0))
 
 
 class BackgroundFinder:
@@ -98,7 +102,10 @@ class BackgroundFinder:
     Raises
     ------
     ConfigError
-        If the Poisson tail is wanted for anything but uncorrected counts.
+        If the Poisson tail is wanted for anything but uncorrected counts, or no value is left between minimum_valid
+        and saturation.
+    DataError
+        If frames of that type cannot be separated.
     """
 
     def __init__(
@@ -112,10 +119,19 @@ class BackgroundFinder:
         self.config = config
         self.dtype = np.dtype(dtype)
         self.model = _ERROR_MODELS[config.error_model]
+        if self.dtype.kind not in "iuf" or (self.dtype.kind == "f" and self.dtype.itemsize not in (4, 8)):
+            raise DataError(f"frames of {self.dtype} cannot be separated: expected integers, float32 or float64")
         self.smallest, self.largest = valid_range(config, self.dtype)
         self._largest_background = self.largest
         if config.saturation is not None:
-            self._largest_background = min(self.largest, float(np.nextafter(config.saturation, -np.inf)))
+            whole = self.dtype.kind in "iu"
+            below = math.ceil(config.saturation) - 1 if whole else np.nextafter(config.saturation, -np.inf)
+            self._largest_background = min(self.largest, float(below))
+        if self._largest_background < self.smallest:
+            raise ConfigError(
+                f"no value is left between minimum_valid {config.minimum_valid} and saturation {config.saturation} "
+                f"for frames of {self.dtype}"
+            )
         self._formula = VarianceFormula(config.variance_formula) if config.variance_formula else None
         self.dark = _EMPTY if dark is None else np.ascontiguousarray(dark, dtype=np.float32)
         self.normalization = _EMPTY if bins.normalization is None else bins.normalization
@@ -141,7 +157,7 @@ class BackgroundFinder:
             capacity = len(bins.radius) // 16 + 16
             self._outside_bin = np.empty(capacity, dtype=np.uint16)
             self._outside_value = np.empty(capacity, dtype=np.int64)
-            self._invalid = np.empty(len(bins.radius), dtype=np.uint32)
+            self._far = np.empty(len(bins.radius), dtype=np.uint32)
 
     def shape_table(self, frame: NDArray[Any]) -> None:
         """Choose the table of counts by a sample of a frame `(n_pixels,)`; results do not depend on the choice."""
@@ -176,7 +192,7 @@ class BackgroundFinder:
         Raises
         ------
         DataError
-            If the frame has another size or type than announced.
+            If the frame has another size or type than announced, or the variance of a pixel is not finite.
         """
         if frame.shape != self.bins.radius.shape or frame.dtype != self.dtype:
             raise DataError(
@@ -194,6 +210,10 @@ class BackgroundFinder:
             clip(HYBRID, *other)
             for curve, spare in zip((mean, std, n_kept), other, strict=True):
                 curve[emptied] = spare[emptied]
+        if not np.isfinite(std[n_kept > 0]).all():
+            raise DataError(
+                f"variance_formula {self.config.variance_formula!r} gives no finite variance for this frame"
+            )
         _bridge(mean, std, n_kept)
         return Background(mean, std, n_kept, invalid)
 
@@ -207,23 +227,16 @@ class BackgroundFinder:
         """Return a function that clips the frame by an error model, and the frame's bad reads."""
         cutoff, cycles = self.config.cutoff_clip, self.config.clip_cycles
         if self._counts and self._table is not None:
-            n_outside, n_invalid = ring_histograms(
-                frame,
-                self.bins.bin_of_pixel,
-                self._lowest,
-                int(self.smallest),
-                int(self._largest_background),
-                self._table,
-                self._outside_bin,
-                self._outside_value,
-                self._invalid,
-            )
+            rings = self.bins.bin_of_pixel
+            far = self._far[: count_by_ring(frame, rings, self._lowest, self._table, self._far)]
+            limits = int(self.smallest), int(self._largest_background)
+            n_outside, n_invalid = part_far_pixels(frame, rings, far, *limits, self._outside_bin, self._outside_value)
             if n_outside >= 0:
                 ring = self._outside_bin[:n_outside]
                 order = np.argsort(ring, kind="stable")
                 ptr = np.searchsorted(ring[order], np.arange(self.bins.n_bins + 1))
                 value = self._outside_value[:n_outside][order]
-                invalid = self._invalid[:n_invalid].copy()
+                invalid = far[:n_invalid].copy()
 
                 def clip_counts(model: int, *curves: NDArray[np.float64]) -> None:
                     clip_histograms(self._table, self._lowest, ptr, value, model, cutoff, cycles, *curves)

@@ -13,7 +13,7 @@ from fewphoton.data import AzimuthalBins, PeakTable
 from fewphoton.kernels.peak_patches import find_in_patches
 from fewphoton.separation.background import Background, BackgroundFinder
 from fewphoton.separation.sparsify import gap_value
-from fewphoton.separation.strong_pixels import strong_pixels
+from fewphoton.separation.strong_pixels import normal_tail, strong_pixels, summed_excess
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,7 @@ class PeakFinder:
         self._panel = panel_of_pixel
         self._marks = np.zeros(len(panel_of_pixel), dtype=np.bool_)
         self._sparse: NDArray[np.float32] | None = None
+        self._empty = 0.0
 
     def find(self, frame: NDArray[Any]) -> tuple[FramePeaks, Background]:
         """Return peaks and background of a frame `(n_pixels,)`."""
@@ -87,15 +88,20 @@ class PeakFinder:
         background : Background
             Of the frame.
         """
-        if self._sparse is None:
-            self._sparse = np.zeros(len(self._panel), dtype=np.float32)
         values = self._sparse
+        # Nowhere above the background, which may be negative.
+        empty = min(0.0, float(background.mean.min()))
+        if values is None:
+            values = self._sparse = np.full(len(self._panel), empty, dtype=np.float32)
+        elif self._empty != empty:
+            values[:] = empty
+        self._empty = empty
         signal = intensity.astype(np.float32)
         signal[intensity == gap_value(intensity.dtype)] = np.nan
         norm = self.finder.normalization
         values[pixel] = signal / norm[pixel] if len(norm) else signal
         peaks = self.find_above(values, background)
-        values[pixel] = 0.0
+        values[pixel] = empty
         return peaks
 
     def find_above(self, values: NDArray[Any], background: Background) -> FramePeaks:
@@ -103,7 +109,10 @@ class PeakFinder:
         finder = self.finder
         strong = np.zeros(0, dtype=np.uint32)
         if background.known:
-            strong = strong_pixels(finder, values, background, self.config.cutoff_peak, inclusive=True)
+            if self.config.method == "sums":
+                strong = summed_excess(finder, values, background, self.config.false_probability)
+            else:
+                strong = strong_pixels(finder, values, background, self.config.cutoff_peak, inclusive=True)
         n_strong = len(strong)
         columns = [np.empty(n_strong, dtype=np.float32) for _ in range(4)]
         n_pixels, saturated = np.empty(n_strong, dtype=np.int32), np.empty(n_strong, dtype=np.bool_)
@@ -124,9 +133,11 @@ class PeakFinder:
             background.mean,
             background.std,
             finder.config.noise,
+            self.config.cutoff_peak,
+            normal_tail(self.config.cutoff_peak) if finder.config.error_model == "poisson_tail" else 0.0,
             self._marks,
             self.config.patch_size // 2,
-            self.config.connected,
+            0 if self.config.method == "sums" else self.config.connected,
             -np.inf if free else finder.smallest,
             np.inf if free else finder.largest,
             saturation,

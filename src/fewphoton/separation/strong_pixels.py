@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fewphoton.data import AzimuthalBins
 from fewphoton.kernels.strong_pixels import keep_strong, poisson_thresholds, reach_ring_limit
+from fewphoton.kernels.summed_excess import keep_summed_excess
 from fewphoton.separation.background import Background, BackgroundFinder
+
+COUNTING_MODELS = ("poisson", "hybrid", "poisson_tail")
+"""Error models that take the variance of counts from their mean."""
 
 
 def normal_tail(cutoff: float) -> float:
@@ -44,12 +50,16 @@ def ring_limits(
             np.append(np.nextafter(least.astype(np.float32), -edge), edge),
             np.append(np.nextafter(certain.astype(np.float32), edge), edge),
         )
-    largest = 2.0**53
-    out_of_reach = np.iinfo(np.int64).max
-    return (
-        np.append(np.ceil(np.clip(least, -largest, largest)).astype(np.int64), out_of_reach),
-        np.append(np.floor(np.clip(certain, -largest, largest)).astype(np.int64) + 1, out_of_reach),
-    )
+    return _whole_limits(np.ceil(least), dtype), _whole_limits(np.floor(certain) + 1, dtype)
+
+
+def _whole_limits(limit: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return limits for integer frames, the last out of reach, in the narrowest type that compares fast."""
+    wide = np.dtype(np.uint32 if dtype == np.uint16 else np.int64)
+    largest = 2.0**31 if wide == np.uint32 else 2.0**53
+    smallest = 0.0 if wide == np.uint32 else -largest
+    out_of_reach = 2**32 - 1 if wide == np.uint32 else 2**63 - 1
+    return np.append(np.clip(limit, smallest, largest).astype(wide), np.array(out_of_reach, dtype=wide))
 
 
 def strong_pixels(
@@ -110,3 +120,69 @@ def strong_pixels(
         largest,
     )
     return picked[:n_strong].copy()
+
+
+def _steepest(curve: NDArray[np.float64], bins: AzimuthalBins) -> float:
+    """Return the largest difference of a curve between pixels that touch in a row or column."""
+    n_rings = min(int(bins.pixel_step / bins.step) + 2, len(curve) - 1)
+    return float(max((np.abs(curve[k:] - curve[:-k]).max() for k in range(1, n_rings + 1)), default=0.0))
+
+
+def summed_excess(
+    finder: BackgroundFinder, values: NDArray[Any], background: Background, false_probability: float
+) -> NDArray[np.uint32]:
+    """Return the pixels whose 3 x 3 sum background gives with a smaller probability, uint32, increasing.
+
+    A weak spot spreads its photons over a few pixels, none of which need stand out; their sum does. Counts go by
+    Poisson's distribution, whatever the error model's name; corrected values, and frames clipped by their scatter, by
+    the normal one.
+
+    Parameters
+    ----------
+    finder, values, background
+        See :func:`strong_pixels`.
+    false_probability : float
+        Probability, for one pixel, to be listed by chance.
+    """
+    bins, noise = finder.bins, finder.config.noise
+    counts = finder.plain and finder.dtype.kind in "iu" and finder.config.error_model in COUNTING_MODELS
+    deviations = float(NormalDist().inv_cdf(1 - false_probability))
+    expected = background.mean
+    if counts:
+        # A ring of few pixels without a count does not prove that there is no background: one more is allowed for.
+        n_kept = background.n_kept
+        expected = expected + np.where(n_kept > 0, 1.0 / np.maximum(n_kept, 1.0), 0.0)
+    mean, std = (np.pad(curve, 1, mode="edge") for curve in (expected, background.std))
+    least_mean = np.minimum(np.minimum(mean[:-2], mean[1:-1]), mean[2:])
+    least_std = np.minimum(np.minimum(std[:-2], std[1:-1]), std[2:])
+    if counts:
+        least = np.empty(bins.n_bins)
+        poisson_thresholds(9 * np.maximum(least_mean, 0.0), false_probability, least)
+    else:
+        least = 9 * least_mean + 3 * deviations * np.hypot(least_std, noise)
+    # Neighbours may lie in the next ring but one: rings are about as wide as pixels, so a little is allowed for.
+    least = np.minimum(np.minimum(np.pad(least, 1, mode="edge")[:-2], least), np.pad(least, 1, mode="edge")[2:])
+    ninth = np.ceil(least / 9) if values.dtype.kind in "iu" else least / 9
+    if values.dtype.kind == "f":
+        limit: NDArray[Any] = np.append(np.nextafter(ninth.astype(np.float32), -np.inf), np.inf).astype(np.float32)
+    else:
+        limit = _whole_limits(ninth, values.dtype)
+    picked = np.empty(len(values), dtype=np.uint32)
+    n_near = reach_ring_limit(values, bins.bin_of_pixel, limit, picked)
+    n_kept = keep_summed_excess(
+        values,
+        bins.frame_shape[1],
+        picked[:n_near],
+        bins.bin_of_pixel,
+        bins.radius,
+        float(bins.centres[0]),
+        bins.step,
+        expected,
+        background.std,
+        np.append(least, np.inf),
+        _steepest(expected, bins),
+        noise,
+        false_probability if counts else 0.0,
+        deviations,
+    )
+    return picked[:n_kept].copy()

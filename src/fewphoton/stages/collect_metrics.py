@@ -22,7 +22,11 @@ class Inputs:
     """What the stage reads."""
 
     metrics: tuple[str, ...] = path_field("metrics of each point (JSON), in the order of the configuration", many=True)
-    more_metrics: tuple[str, ...] = path_field("further metrics of the same points", optional=True, many=True)
+    more_metrics: tuple[str, ...] = path_field(
+        "further metrics of the same points: once all of them, or several times one after another",
+        optional=True,
+        many=True,
+    )
     shuffled_metrics: tuple[str, ...] = path_field(
         "metrics of the same frames merged with shuffled orientations", optional=True, many=True
     )
@@ -37,15 +41,16 @@ class Outputs:
 
 def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context: Context) -> None:
     """Join the records."""
-    for files in (inputs.metrics, inputs.more_metrics, inputs.shuffled_metrics):
-        if files and len(files) != len(config.columns):
-            raise ConfigError(f"{len(files)} files of metrics for {len(config.columns)} rows of columns")
+    n_rows = len(config.columns)
+    further = [inputs.more_metrics[start : start + n_rows] for start in range(0, len(inputs.more_metrics), n_rows)]
+    for files in (inputs.metrics, *further, inputs.shuffled_metrics):
+        if files and len(files) != n_rows:
+            raise ConfigError(f"{len(files)} files of metrics for {n_rows} rows of columns")
     rows = []
     for number, columns in enumerate(config.columns):
         row: dict[str, Any] = dict(columns)
-        for files in (inputs.metrics, inputs.more_metrics):
-            if files:
-                row |= read_metrics(files[number])
+        for files in (inputs.metrics, *further):
+            row |= read_metrics(files[number])
         if inputs.shuffled_metrics:
             by_chance = read_metrics(inputs.shuffled_metrics[number])
             row |= {f"{name}_shuffled_orientations": by_chance.get(name) for name in _BY_CHANCE}

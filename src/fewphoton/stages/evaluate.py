@@ -117,7 +117,7 @@ def run(inputs: Inputs, outputs: Outputs, config: EvaluateConfig, context: Conte
     metrics |= angles
 
     provenance = Provenance.of("evaluate", config.model_dump(mode="json"), input_files(inputs))
-    write_mtz(outputs.reflections, merged, crystal, frames.wavelength_angstrom)
+    write_mtz(outputs.reflections, merged, crystal, frames.wavelength_angstrom, "integrated from an EMC volume")
     write_ccp4_map(outputs.patterson, patterson, crystal.cell)
     if outputs.reference_patterson is not None and reference_patterson is not None:
         write_ccp4_map(outputs.reference_patterson, reference_patterson, crystal.cell)

@@ -23,7 +23,7 @@ from fewphoton.separation.background import Background, valid_range
 from fewphoton.separation.peakfinder8 import Peakfinder8, radius_from_beam_px
 from fewphoton.separation.peaks import FramePeaks, PeakFinder, peak_table
 from fewphoton.stages.contract import Context, path_field
-from fewphoton.stages.densify import sparse_geometry
+from fewphoton.stages.densify import pick_rule, sparse_geometry
 from fewphoton.stages.frame_pool import map_in_order
 from fewphoton.stages.separation_setup import SeparationSetup, set_up
 
@@ -106,8 +106,9 @@ def run(inputs: Inputs, outputs: Outputs, config: FindPeaksConfig, context: Cont
         found, detector, beam, n_frames, links = _from_raw(inputs, config, context)
     peaks = peak_table([item for item, _ in found])
     provenance = Provenance.of("find-peaks", config.model_dump(mode="json"), _files(inputs, links))
-    hdf5_links = [link for link in links if "::" in link]
-    write_cxi_peaks(outputs.peaks, peaks, n_frames, detector, beam, provenance, hdf5_links or None)
+    # Frames and rows of the peaks must match, so either all sources are linked or none.
+    hdf5_links = links if links and all("::" in link for link in links) else None
+    write_cxi_peaks(outputs.peaks, peaks, n_frames, detector, beam, provenance, hdf5_links)
     if outputs.peak_list is not None:
         write_crystfel_peak_list(outputs.peak_list, peaks, n_frames, detector, beam, provenance, list(links))
     counts = peaks.counts(n_frames)
@@ -182,13 +183,19 @@ def _from_sparse(inputs: Inputs, config: FindPeaksConfig, context: Context) -> _
     with open_sparse_file(inputs.sparse) as reader:
         file = reader.file
         detector, beam = sparse_geometry(inputs.sparse, inputs.geometry, file)
-        picked = float(file.config.get("cutoff_pick", 0.0))
-        if picked > config.cutoff_peak:
+        picked = pick_rule(inputs.sparse, file).cutoff
+        if "cutoff_pick" in file.config and picked > config.cutoff_peak:
             raise ConfigError(
                 f"{inputs.sparse}: holds pixels above {picked:g} sigma only, so cutoff_peak must not be "
                 f"{config.cutoff_peak:g}"
             )
-        finder = PeakFinder(file.bins, detector.panel_numbers(), config, np.dtype(np.float32))
+        # Bad reads are marked in the file; signal above a negative background or less dark may be negative. Counts
+        # stay counts where their Poisson probability is asked for.
+        dtype = file.dtype if config.error_model == "poisson_tail" else np.dtype(np.float32)
+        rule = config.model_copy(update={"minimum_valid": None})
+        finder = PeakFinder(file.bins, detector.panel_numbers(), rule, dtype)
+
+        ring_sizes = np.diff(file.bins.ring_ptr).astype(np.float64)
 
         def frames() -> Iterator[tuple[FramePeaks, Background]]:
             for start in range(0, file.n_frames, _FRAMES_A_READ):
@@ -198,7 +205,7 @@ def _from_sparse(inputs: Inputs, config: FindPeaksConfig, context: Context) -> _
                     mean, std = (
                         curves[place].astype(np.float64) for curves in (part.background_mean, part.background_std)
                     )
-                    background = Background(mean, std, np.ones(len(mean)))
+                    background = Background(mean, std, ring_sizes)
                     yield _slim(finder.find_in_sparse(part.pixel[hits], part.intensity[hits], background), background)
 
         found = list(context.track(frames(), "find peaks", "frames", file.n_frames))

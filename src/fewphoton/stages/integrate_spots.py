@@ -10,22 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
-from fewphoton.data import Beam, Crystal, Detector
+from fewphoton.data import Beam, Crystal, Detector, Reflections
 from fewphoton.data.detector import q_vectors
 from fewphoton.errors import ConfigError, DataError, InputFileError
 from fewphoton.evaluate.agreement import correlation
-from fewphoton.evaluate.predict_spots import (
-    PredictedSpots,
-    SurfaceGeometry,
-    allowed_reflections,
-    predict_rotation,
-    predict_still,
-)
+from fewphoton.evaluate.predict_spots import allowed_reflections, predict_rotation, predict_still
 from fewphoton.evaluate.shells import in_shell
+from fewphoton.evaluate.spot_geometry import PredictedSpots, SurfaceGeometry
+from fewphoton.evaluate.spot_integration import Apertures, SpotIntegrator, SpotIntensities
 from fewphoton.evaluate.spot_quality import (
-    Apertures,
-    SpotIntegrator,
-    SpotIntensities,
     equal_volume_edges,
     frame_scales,
     merge_observations,
@@ -36,7 +29,7 @@ from fewphoton.io.dials_experiments import DialsExperiment, read_dials_experimen
 from fewphoton.io.geometry_files import read_geometry
 from fewphoton.io.metrics import read_table, write_metrics, write_table
 from fewphoton.io.raw_frames import RawFrames, open_raw_frames
-from fewphoton.io.reflections import read_mtz, write_mtz
+from fewphoton.io.reflections import read_mtz, read_reflection_list, write_mtz
 from fewphoton.io.still_truth import read_still_truth
 from fewphoton.kernels.threads import use_threads
 from fewphoton.stages.contract import Context, path_field
@@ -55,7 +48,7 @@ class Inputs:
     mask_frames: tuple[str, ...] = path_field(
         "frames whose first tells the masked pixels; default: the frames themselves", optional=True, many=True
     )
-    reference: Path | None = path_field("merged reference intensities (MTZ)", optional=True)
+    reference: Path | None = path_field("merged reference intensities (MTZ, or a list: h k l I sigma)", optional=True)
     original: Path | None = path_field("observations of the same spots in the original frames (CSV)", optional=True)
 
 
@@ -260,7 +253,7 @@ def _judge(
         scale = frame_scales(hkl, values, frame, plan.crystal, config.scaling_rounds)
         values, errors = values / scale, errors / scale
     merged = merge_observations(hkl, values, errors, plan.crystal, np.random.default_rng(config.seed))
-    reference = read_mtz(inputs.reference)[0] if inputs.reference is not None else None
+    reference = _read_reference(inputs.reference)
     edges = equal_volume_edges(1 / plan.d_min_angstrom, config.n_shells)
     whole, shells = quality(hkl, values, errors, merged, plan.crystal, edges, reference)
     rows: list[dict[str, Any]] = [{"shell": number, **asdict(shell)} for number, shell in enumerate(shells)]
@@ -285,7 +278,7 @@ def _judge(
             row |= _against(original, found.intensity, in_shell(q, edges, number))
     write_metrics(outputs.metrics, record)
     write_table(outputs.shells, rows)
-    write_mtz(outputs.merged, merged, plan.crystal, plan.beam.wavelength_angstrom)
+    write_mtz(outputs.merged, merged, plan.crystal, plan.beam.wavelength_angstrom, "integrated from Bragg spots")
     write_table(outputs.observations, _observation_rows(found))
 
 
@@ -347,3 +340,9 @@ def _read_original(path: Path, found: SpotIntensities) -> NDArray[np.float64]:
             remedy="Use the same experiments, configuration and mask_frames for both",
         )
     return values
+
+
+def _read_reference(path: Path | None) -> Reflections | None:
+    if path is None:
+        return None
+    return read_mtz(path)[0] if path.suffix == ".mtz" else read_reflection_list(path)

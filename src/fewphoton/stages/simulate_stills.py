@@ -31,7 +31,7 @@ _GEOMETRY_KEYS = ("detector", "wavelength_angstrom", "polarization_fraction")
 class Inputs:
     """What the stage reads beside the structure that the configuration names."""
 
-    geometry: Path | None = path_field(
+    given_geometry: Path | None = path_field(
         "detector geometry, mask and beam in place of the configured ones (.yaml, .poni, .geom, .h5, .cbf)",
         optional=True,
     )
@@ -51,6 +51,8 @@ class Outputs:
 def run(inputs: Inputs, outputs: Outputs, config: SimulateStillsConfig, context: Context) -> None:
     """Simulate."""
     use_threads(context.threads)
+    if config.structure is None:
+        raise ConfigError("simulate-stills needs the structure of the crystals")
     experiment = StillExperiment.build(config, read_structure(config.structure), _given_geometry(inputs, config))
     content = config.model_dump(mode="json") | {"structure": config.structure.name}
     provenance = Provenance(
@@ -63,7 +65,8 @@ def run(inputs: Inputs, outputs: Outputs, config: SimulateStillsConfig, context:
     detector, beam = experiment.detector, experiment.beam
     write_geometry_yaml(outputs.geometry, detector, beam)
     if outputs.reference is not None:
-        write_mtz(outputs.reference, experiment.reference, experiment.crystal, beam.wavelength_angstrom)
+        origin = "calculated from a structure"
+        write_mtz(outputs.reference, experiment.reference, experiment.crystal, beam.wavelength_angstrom, origin)
     n_hits, n_spots, bragg_photons = 0, 0, 0.0
     table = FrameTable.unknown(config.n_frames)
     background = experiment.background.map().astype(np.float32).reshape(detector.frame_shape)
@@ -100,12 +103,13 @@ def run(inputs: Inputs, outputs: Outputs, config: SimulateStillsConfig, context:
 
 
 def _given_geometry(inputs: Inputs, config: SimulateStillsConfig) -> tuple[Detector, Beam] | None:
-    if inputs.geometry is None:
+    if inputs.given_geometry is None:
         return None
     both = [key for key in _GEOMETRY_KEYS if key in config.model_fields_set]
     if both:
         raise ConfigError(
-            f"the geometry file {inputs.geometry} and the configuration both give {', '.join(both)}; leave out one"
+            f"the geometry file {inputs.given_geometry} and the configuration both give {', '.join(both)}; leave out "
+            "one"
         )
-    geometry = read_geometry(inputs.geometry)
+    geometry = read_geometry(inputs.given_geometry)
     return geometry.detector, geometry.beam

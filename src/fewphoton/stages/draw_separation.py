@@ -1,0 +1,452 @@
+"""draw-separation: one figure of signal separation (Kieffer et al. 2025), and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewphoton.config.separation import BackgroundConfig
+from fewphoton.config.separation_figure import DrawSeparationConfig
+from fewphoton.data import AzimuthalBins, Beam, Detector
+from fewphoton.data.detector import q_vectors
+from fewphoton.errors import ConfigError, DataError, InputFileError
+from fewphoton.evaluate.predict_spots import allowed_reflections, predict_rotation, predict_still
+from fewphoton.evaluate.spot_geometry import PredictedSpots
+from fewphoton.figures import (
+    error_models,
+    peak_comparison,
+    peak_counts,
+    pick_share,
+    signal_separation,
+    spot_quality,
+    style,
+    veto,
+)
+from fewphoton.io.crystfel_peak_list import peak_panels_and_q
+from fewphoton.io.cxi_peaks import read_cxi_peaks
+from fewphoton.io.dials_experiments import DialsExperiment, read_dials_experiments
+from fewphoton.io.geometry_files import read_geometry
+from fewphoton.io.metrics import Value, read_metrics, read_table, write_table
+from fewphoton.io.raw_frames import open_raw_frames
+from fewphoton.io.still_truth import read_still_truth
+from fewphoton.separation.azimuthal_bins import azimuthal_bins, normalization
+from fewphoton.separation.background import BackgroundFinder, valid_range
+from fewphoton.separation.veto import FrameSignal, frame_signal, kept_against_threshold
+from fewphoton.simulate.ring_background import background_mean
+from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.separation_setup import SeparationSetup, set_up
+
+Config = DrawSeparationConfig
+
+_MODELS = ("poisson", "azimuthal")
+_Drawn = tuple[style.Figure, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the stage reads; each figure tells which of these it needs."""
+
+    raw: tuple[str, ...] = path_field(
+        "raw frames: files, globs, file.h5::/dataset (signal_separation, peak_comparison; error_models: for its mask)",
+        optional=True,
+        many=True,
+    )
+    geometry: Path | None = path_field(
+        "detector geometry and beam (error_models, signal_separation, peak_comparison)", optional=True
+    )
+    mask: Path | None = path_field("image whose pixels other than 0 are masked", optional=True)
+    dark: Path | None = path_field("dark image, or frames to average (signal_separation)", optional=True)
+    flat: Path | None = path_field("flat-field image (signal_separation)", optional=True)
+    peaks: tuple[str, ...] = path_field(
+        "peaks, CXI: one file a finder (peak_counts, peak_comparison), one (veto)", optional=True, many=True
+    )
+    still_truth: Path | None = path_field("truth of simulated stills (veto, peak_comparison)", optional=True)
+    experiments: Path | None = path_field("DIALS experiment list of the frame (peak_comparison)", optional=True)
+    sparsify: tuple[str, ...] = path_field(
+        "metrics of sparsify, JSON, one a cut-off (pick_share, spot_quality)", optional=True, many=True
+    )
+    spots: tuple[str, ...] = path_field(
+        "metrics of integrate-spots, JSON: original frames, then one a cut-off (spot_quality)", optional=True, many=True
+    )
+    shells: tuple[str, ...] = path_field(
+        "shells of integrate-spots, CSV, in the same order (spot_quality)", optional=True, many=True
+    )
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
+
+    figure: Path = path_field("figure: .png, .svg or .pdf")
+    table: Path | None = path_field("numbers of the figure, CSV; of spot_quality the paper's Table 1", optional=True)
+
+
+def run(inputs: Inputs, outputs: Outputs, config: DrawSeparationConfig, context: Context) -> None:
+    """Draw the figure that the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        If an input file that the figure needs was not given.
+    DataError
+        If the files hold nothing that could be drawn.
+    """
+    try:
+        figure, rows = _FIGURES[config.figure](inputs, config)
+    except DataError as error:
+        read = [str(path) for item in fields(inputs) for path in _paths(getattr(inputs, item.name))]
+        raise DataError(f"figure {config.figure!r} from {', '.join(read) or 'no file'}: {error}") from error
+    style.save(figure, outputs.figure)
+    if outputs.table is not None:
+        write_table(outputs.table, rows)
+
+
+def _paths(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
+def _needed(inputs: Inputs, name: str, config: DrawSeparationConfig) -> Any:
+    value = getattr(inputs, name)
+    if not _paths(value):
+        raise ConfigError(f"figure {config.figure!r} needs --{name.replace('_', '-')}")
+    return value
+
+
+def _labels(paths: tuple[str, ...], config: DrawSeparationConfig) -> tuple[str, ...]:
+    """Labels as configured, or the names of the files; their folders where the names are all the same."""
+    if config.labels:
+        if len(config.labels) != len(paths):
+            raise ConfigError(
+                f"labels: expected one for each of the {len(paths)} input files, found {len(config.labels)}"
+            )
+        return config.labels
+    stems = tuple(Path(path).stem for path in paths)
+    if len(set(stems)) == len(stems):
+        return stems
+    return tuple(Path(path).resolve().parent.name for path in paths)
+
+
+def _radii(bins: AzimuthalBins) -> signal_separation.RingRadii:
+    """Radii as they are drawn."""
+    if bins.unit == "r_m":
+        return signal_separation.RingRadii(bins.centres * 1e3, "distance from the beam axis (mm)", "mm")
+    return signal_separation.RingRadii(bins.centres, "q (Å$^{-1}$)", "Å$^{-1}$")
+
+
+def _curves(
+    bins: AzimuthalBins,
+    config: BackgroundConfig,
+    frame: NDArray[Any],
+    dark: NDArray[np.float32] | None = None,
+    *,
+    clipped: bool,
+) -> signal_separation.RingCurves:
+    """Rings of a frame by the two error models; the mean is that of the configured one."""
+    cycles = config.clip_cycles if clipped else 0
+    empty = np.diff(bins.ring_ptr) == 0
+
+    def found(model: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        formula = config.variance_formula if model == "variance" else None
+        changed = {"error_model": model, "clip_cycles": cycles, "variance_formula": formula}
+        background = BackgroundFinder(bins, config.model_copy(update=changed), frame.dtype, dark).find(frame)
+        # Rings without pixels carry their neighbours' values, which were not measured.
+        return np.where(empty, np.nan, background.mean), np.where(empty, np.nan, background.std)
+
+    return signal_separation.RingCurves(found(config.error_model)[0], {model: found(model)[1] for model in _MODELS})
+
+
+def _curve_rows(radii: signal_separation.RingRadii, columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    unit = "mm" if radii.unit == "mm" else "inv_angstrom"
+    named = {f"radius_{unit}": radii.centres, **columns}
+    return [dict(zip(named, row, strict=True)) for row in zip(*(v.tolist() for v in named.values()), strict=True)]
+
+
+def _draw_error_models(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
+    settings = config.background
+    if inputs.raw:
+        # Frames know gaps that the geometry may not name.
+        _, setup = _read_frame(inputs, config)
+        detector, beam = setup.detector, setup.beam
+    else:
+        geometry = read_geometry(_needed(inputs, "geometry", config))
+        detector, beam = geometry.detector, geometry.beam
+        if inputs.mask is not None:
+            detector = detector.with_mask(detector.masked | (_first_image(inputs.mask, detector) != 0))
+    mean = background_mean(config.simulated_background, detector, beam)
+    usable = np.isfinite(mean)
+    frame = np.zeros(detector.n_pixels, dtype=np.int32)
+    frame[usable] = np.random.default_rng(config.seed).poisson(mean[usable])
+    norm = normalization(detector, beam, solid_angle=settings.solid_angle, polarization=settings.polarization)
+    bins = azimuthal_bins(detector, beam, settings.n_bins, settings.unit, settings.radial_range, norm)
+    curves = _curves(bins, settings, frame, clipped=False)
+    radii = _radii(bins)
+    weight = np.ones(detector.n_pixels) if norm is None else norm.astype(np.float64)
+    counts = np.diff(bins.ring_ptr)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Equation 4 with the true variance in place of the counted one.
+        ring, inside = bins.bin_of_pixel[bins.usable], bins.usable
+        variance = np.bincount(ring, mean[inside], bins.n_bins) / np.bincount(ring, weight[inside], bins.n_bins)
+    figure = error_models.draw(frame, detector, radii, curves.std, counts, np.sqrt(variance))
+    columns = {"n_pixels": counts, "std_true": np.sqrt(variance)}
+    return figure, _curve_rows(radii, columns | {f"std_{name}": values for name, values in curves.std.items()})
+
+
+def _first_image(path: Path, detector: Detector) -> NDArray[Any]:
+    with open_raw_frames([str(path)]) as frames:
+        if frames.frame_shape != detector.frame_shape:
+            raise InputFileError(
+                path, "does not fit the detector", expected=detector.frame_shape, found=frames.frame_shape
+            )
+        return np.asarray(frames.read(np.array([0]))[0].ravel())
+
+
+def _read_frame(inputs: Inputs, config: DrawSeparationConfig) -> tuple[NDArray[Any], SeparationSetup]:
+    """Return the frame shown, `(n_pixels,)`, and its geometry."""
+    geometry = _needed(inputs, "geometry", config)
+    with open_raw_frames(_needed(inputs, "raw", config)) as raw:
+        if config.frame >= raw.n_frames:
+            raise DataError(f"there is no frame {config.frame}; the files hold {raw.n_frames}")
+        setup = set_up(raw, geometry, inputs.mask, inputs.dark, inputs.flat, config.background)
+        frame = raw.deferred(config.frame)().ravel()
+    return frame.astype(frame.dtype.newbyteorder("="), copy=False), setup
+
+
+def _values(frame: NDArray[Any], setup: SeparationSetup, config: BackgroundConfig) -> NDArray[np.float64]:
+    """Frame by equation 1, NaN for bad reads and outside the rings."""
+    values = BackgroundFinder(setup.bins, config, frame.dtype, setup.dark).correct(frame).astype(np.float64)
+    values[~setup.bins.usable] = np.nan
+    return values
+
+
+def _draw_signal_separation(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
+    frame, setup = _read_frame(inputs, config)
+    bins, settings = setup.bins, config.background
+    before = _curves(bins, settings, frame, setup.dark, clipped=False)
+    after = _curves(bins, settings, frame, setup.dark, clipped=True)
+    values = _values(frame, setup, settings)
+    radii = _radii(bins)
+    chosen = config.ring_radii or tuple(bins.edges[0] + share * np.ptp(bins.edges) for share in (0.25, 0.5))
+    spread = after.std["azimuthal" if settings.error_model == "azimuthal" else "poisson"]
+    histograms = []
+    for radius in chosen:
+        ring = int(np.searchsorted(bins.edges, radius, side="right")) - 1
+        if not 0 <= ring < bins.n_bins:
+            raise ConfigError(
+                f"ring_radii: {radius:g} lies outside the rings, {bins.edges[0]:.6g} to {bins.edges[-1]:.6g}"
+            )
+        inside = values[bins.bin_of_pixel == ring]
+        place = float(radii.centres[ring])
+        inside = inside[np.isfinite(inside)]
+        histograms.append(signal_separation.RingHistogram(place, inside, float(after.mean[ring]), float(spread[ring])))
+    figure = signal_separation.draw(values, setup.detector, radii, before, after, histograms)
+    columns = {"n_pixels": np.diff(bins.ring_ptr)}
+    for when, curves in (("all", before), ("clipped", after)):
+        columns[f"mean_{when}"] = curves.mean
+        columns |= {f"std_{model}_{when}": spread for model, spread in curves.std.items()}
+    return figure, _curve_rows(radii, columns)
+
+
+def _cutoffs(records: list[dict[str, Value]], n_files: int, config: DrawSeparationConfig) -> tuple[float, ...]:
+    """Cut-offs of sparsified frames: configured, or those that sparsify wrote down."""
+    if config.cutoffs:
+        if len(config.cutoffs) != n_files:
+            raise ConfigError(f"cutoffs: expected one for each of the {n_files} files, found {len(config.cutoffs)}")
+        return config.cutoffs
+    told = [record.get("cutoff_pick") for record in records]
+    if not told or not all(isinstance(value, (int, float)) for value in told):
+        raise ConfigError(f"figure {config.figure!r} needs cutoffs: the metrics do not tell them all (cutoff_pick)")
+    return tuple(float(value) for value in told if isinstance(value, (int, float)))
+
+
+def _draw_pick_share(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
+    rows: list[dict[str, Any]] = [
+        {"frames": "normal tail", "cutoff_pick": n, "kept_fraction": float(pick_share.normal_share(n))}
+        for n in (1.0, 2.0, 3.0)
+    ]
+    measured = []
+    if inputs.sparsify:
+        records = [read_metrics(path) for path in inputs.sparsify]
+        cutoffs = np.array(_cutoffs(records, len(records), config))
+        kept = np.array([_number(record, "kept_fraction") for record in records])
+        if len(config.labels) > 1:
+            raise ConfigError(f"labels: pick_share takes one name for all its files, found {len(config.labels)}")
+        label = config.labels[0] if config.labels else "measured"
+        measured.append(pick_share.MeasuredShare(label, cutoffs, kept))
+        rows += [
+            {"frames": label, "cutoff_pick": float(n), "kept_fraction": float(share)}
+            for n, share in zip(cutoffs, kept, strict=True)
+        ]
+    return pick_share.draw(measured), rows
+
+
+def _number(record: dict[str, Value], name: str) -> float:
+    value = record.get(name)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else np.nan
+
+
+def _draw_spot_quality(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
+    spots, shells = _needed(inputs, "spots", config), _needed(inputs, "shells", config)
+    if len(shells) != len(spots):
+        raise ConfigError(f"--shells: expected one for each of the {len(spots)} files of --spots, found {len(shells)}")
+    sizes = [read_metrics(path) for path in inputs.sparsify]
+    if sizes and len(sizes) != len(spots) - 1:
+        raise ConfigError(
+            f"--sparsify: expected one for each of the {len(spots) - 1} cut-offs (the first of --spots are the "
+            f"original frames), found {len(sizes)}"
+        )
+    cutoffs = _cutoffs(sizes, len(spots) - 1, config) if len(spots) > 1 else ()
+    labels = _labels(spots, config) if config.labels else ("original", *(f"n = {cutoff:g}" for cutoff in cutoffs))
+    ratios = {"uncompressed frames": "compression_ratio_to_uncompressed", "source files": "compression_ratio_to_source"}
+    versions = []
+    for number, (path, table, label) in enumerate(zip(spots, shells, labels, strict=True)):
+        overall = read_metrics(path)
+        given = {}
+        if number and sizes:
+            given = {name: _number(sizes[number - 1], key) for name, key in ratios.items() if key in sizes[number - 1]}
+        rows = read_table(table)
+        if not rows:
+            raise InputFileError(table, "holds no resolution shell")
+        versions.append(
+            spot_quality.FrameVersion(
+                label,
+                cutoffs[number - 1] if number else None,
+                {name: _number(overall, name) for name in (*spot_quality.TABLE, *spot_quality.NAMES)},
+                rows,
+                given,
+            )
+        )
+    return spot_quality.draw(versions), spot_quality.quality_table(versions)
+
+
+def _draw_peak_counts(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
+    paths = _needed(inputs, "peaks", config)
+    counts = {}
+    for path, label in zip(paths, _labels(paths, config), strict=True):
+        peaks, n_frames = read_cxi_peaks(path)
+        counts[label] = peaks.counts(n_frames)
+    figure = peak_counts.draw(counts, config.minimum_peaks)
+    lists = [values.tolist() for values in counts.values()]
+    return figure, [
+        {"frame": frame, **dict(zip(counts, row, strict=True))} for frame, row in enumerate(zip(*lists, strict=True))
+    ]
+
+
+def _draw_peak_comparison(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
+    paths = _needed(inputs, "peaks", config)
+    frame, setup = _read_frame(inputs, config)
+    lists = []
+    for path, label in zip(paths, _labels(paths, config), strict=True):
+        peaks, n_frames = read_cxi_peaks(path)
+        if config.frame >= n_frames:
+            raise InputFileError(path, "does not hold the frame", expected=f"frame {config.frame}", found=n_frames)
+        panel, q = peak_panels_and_q(peaks, setup.detector, setup.beam)
+        mine = peaks.frame == config.frame
+        lists.append(
+            peak_comparison.FramePeakList(label, peaks.slow_px[mine], peaks.fast_px[mine], panel[mine], q[mine])
+        )
+    predicted = _predicted(inputs, config, setup.detector, setup.beam)
+    smallest, largest = valid_range(config.background, frame.dtype)
+    values = np.where((frame >= smallest) & (frame <= largest), frame.astype(np.float64), np.nan)
+    look = {"shell_width_inv_angstrom": config.shell_width_inv_angstrom, "tolerance_px": config.tolerance_px}
+    figure = peak_comparison.draw(values, setup.detector, lists, predicted, **look)
+    edges, counts = peak_comparison.count_by_shell(lists, predicted, **look)
+    near = "near_predicted" if predicted is not None else "near_another"
+    rows: list[dict[str, Any]] = []
+    for number, (low, high) in enumerate(pairwise(edges.tolist())):
+        row: dict[str, Any] = {"q_low_inv_angstrom": low, "q_high_inv_angstrom": high}
+        for one in counts:
+            row |= {f"{one.label}": int(one.n_peaks[number]), f"{one.label}_{near}": int(one.n_confirmed[number])}
+        rows.append(row)
+    return figure, rows
+
+
+def _predicted(
+    inputs: Inputs, config: DrawSeparationConfig, detector: Detector, beam: Beam
+) -> peak_comparison.FramePeakList | None:
+    if inputs.still_truth is not None and inputs.experiments is not None:
+        raise ConfigError("peak_comparison takes predictions from either --still-truth or --experiments")
+    if inputs.still_truth is not None:
+        truth = read_still_truth(inputs.still_truth, config.frame, config.frame + 1)
+        spots = truth.spots
+        q = np.linalg.norm(spots.hkl @ truth.shots.ub_inv_angstrom[0].T, axis=1)
+        return peak_comparison.FramePeakList("predicted", spots.slow_px, spots.fast_px, spots.panel, q)
+    if inputs.experiments is None:
+        return None
+    found = _predict(read_dials_experiments(inputs.experiments), config, detector, beam)
+    return peak_comparison.FramePeakList("predicted", found.slow_px, found.fast_px, found.panel, found.q_inv_angstrom)
+
+
+def _predict(
+    experiments: tuple[DialsExperiment, ...], config: DrawSeparationConfig, detector: Detector, beam: Beam
+) -> PredictedSpots:
+    number = config.frame if experiments[0].rotation_axis is None else config.experiment
+    if number >= len(experiments):
+        raise ConfigError(f"there is no experiment {number}; the file holds {len(experiments)}")
+    item = experiments[number]
+    if item.detector.frame_shape != detector.frame_shape or len(item.detector.panels) != len(detector.panels):
+        raise ConfigError("the experiment describes another detector than the geometry")
+    d_min = float(1 / np.nanmax(np.linalg.norm(q_vectors(detector, beam)[~detector.masked], axis=1)))
+    if item.rotation_axis is None:
+        hkl = allowed_reflections(item.crystal, d_min)
+        return predict_still(item, hkl, item.ub_inv_angstrom[0], config.excitation_error_max_inv_angstrom)
+    place = config.frame if config.image is None else config.image - item.first_image
+    if not 0 <= place < item.n_images:
+        raise ConfigError(
+            f"image {place + item.first_image} lies outside the scan, "
+            f"{item.first_image} to {item.first_image + item.n_images - 1}"
+        )
+    mosaicity = 0.0 if item.mosaicity_deg is None else item.mosaicity_deg
+    # Spots that pass the sphere slowly are on many images; those beyond zeta 0.05 are not waited for.
+    reach = int(np.ceil(config.rocking_sigmas * mosaicity / (0.05 * abs(item.omega_step_deg))))
+    first, stop = max(0, place - reach), min(item.n_images, place + 1 + reach)
+    spots = predict_rotation(item, d_min, first, stop - first)
+    with np.errstate(divide="ignore"):
+        width = config.rocking_sigmas * mosaicity / np.abs(spots.zeta * item.omega_step_deg)
+    return spots.take(np.abs(spots.image - place - 0.5) <= 0.5 + width)
+
+
+def _draw_veto(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
+    (path, *more) = _needed(inputs, "peaks", config)
+    if more:
+        raise ConfigError(f"figure 'veto' takes one file of peaks, found {1 + len(more)}")
+    peaks, n_frames = read_cxi_peaks(path)
+    if not n_frames:
+        raise DataError("there is no frame")
+    signal = frame_signal(peaks, n_frames)
+    thresholds, kept = kept_against_threshold(signal)
+    parts: list[NDArray[np.int64]] = []
+    if inputs.still_truth is not None:
+        is_hit = read_still_truth(inputs.still_truth).shots.is_hit
+        if len(is_hit) != n_frames:
+            raise InputFileError(
+                inputs.still_truth, "does not fit the peaks", expected=f"{n_frames} frames", found=len(is_hit)
+            )
+        for chosen in (is_hit, ~is_hit):
+            part = np.zeros_like(kept)
+            if chosen.any():
+                some = kept_against_threshold(FrameSignal(signal.n_peaks[chosen], signal.intensity[chosen]))[1]
+                part[: len(some)] = some
+            parts.append(part)
+    figure = veto.draw(veto.VetoCurves(thresholds, kept, *parts), config.minimum_peaks)
+    columns = dict(zip(("n_hits_kept", "n_blanks_kept"), parts, strict=False))
+    named = {"minimum_peaks": thresholds, "n_frames_kept": kept, "data_kept": kept / n_frames, **columns}
+    return figure, [
+        dict(zip(named, row, strict=True)) for row in zip(*(v.tolist() for v in named.values()), strict=True)
+    ]
+
+
+_FIGURES: dict[str, Callable[[Inputs, DrawSeparationConfig], _Drawn]] = {
+    "error_models": _draw_error_models,
+    "signal_separation": _draw_signal_separation,
+    "pick_share": _draw_pick_share,
+    "spot_quality": _draw_spot_quality,
+    "peak_counts": _draw_peak_counts,
+    "peak_comparison": _draw_peak_comparison,
+    "veto": _draw_veto,
+}
