@@ -54,7 +54,8 @@ def test_kernels_are_cached_lazy_and_parallel_where_they_say_so(path):
         assert not decorator.args, f"{function.name}: an eager signature compiles at import"
         options = {keyword.arg: ast.unparse(keyword.value) for keyword in decorator.keywords}
         assert options.get("cache") == "True", function.name
-        assert "fastmath" not in options, f"{function.name}: NaN tests vanish under fastmath"
+        # Sums may be reordered; flags that assume finite numbers would make NaN tests vanish.
+        assert options.get("fastmath") in (None, "_SUMS", "{'reassoc', 'contract', 'nsz'}"), function.name
         uses_prange = "prange" in ast.unparse(function)
         assert uses_prange == (options.get("parallel") == "True"), f"{function.name}: prange and parallel go together"
 

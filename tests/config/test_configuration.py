@@ -40,7 +40,7 @@ def test_schema_is_in_step():
         ({"stages": {"collapse": {"n_frames": 3, "collapse_deg": 1.0}}}, "exactly one of n_frames and collapse_deg"),
         ({"stages": {"collapse": {"n_frames": 0}}}, "stages.collapse.n_frames"),
         ({"stages": {"reconstruct": {"beta_start": 0.1, "beta_factor": 1}}}, "beta_factor above 1"),
-        ({"datasets": {"a": {}}}, "exactly one of simulate, raw and scan; found none"),
+        ({"datasets": {"a": {}}}, "exactly one of simulate, raw, scan, frames and simulate_stills; found none"),
         ({"datasets": {}}, "datasets"),
         ({"datasets": {"a b": {"simulate": {"structure": "s.cif"}}}}, "datasets"),
         ({"datasets": {"a": {"raw": {"files": [], "geometry": "g", "crystal": CRYSTAL}}}}, "raw.files"),

@@ -70,7 +70,9 @@ def test_peak_tables_are_ordered_and_counted():
     with pytest.raises(DataError, match="must not fall"):
         PeakTable(np.array([2, 0]), *(np.ones(2) for _ in range(4)), np.ones(2, int), np.zeros(2, bool))
     with pytest.raises(DataError, match="sigma"):
-        PeakTable(np.array([0]), *(np.ones(1) for _ in range(3)), np.array([np.nan]), np.ones(1, int), np.zeros(1, bool))
+        PeakTable(
+            np.array([0]), *(np.ones(1) for _ in range(3)), np.array([np.nan]), np.ones(1, int), np.zeros(1, bool)
+        )
 
 
 def test_reflections_are_checked():

@@ -52,7 +52,7 @@ def test_curves_by_shell_stand_at_the_middle_in_1_over_d():
     np.testing.assert_allclose(by_r.lines[0].get_data(), [middle, [0.1, 0.2, 0.3, 0.4]])
     np.testing.assert_allclose(by_i.lines[0].get_ydata(), [20, 8, 2, 1])
     assert [text.get_text() for text in by_r.get_legend().get_texts()] == ["original", "n = 1", "n = 2"]
-    assert [tick.get_text() for tick in by_r.get_xticklabels()][0] == "10"
+    assert by_r.get_xticklabels()[0].get_text() == "10"
     # The original has no correlation with itself; its other one is there.
     assert sum(line.get_linestyle() == "-" and len(line.get_xdata()) == 4 for line in by_cc.lines) == 2
     assert sum(line.get_linestyle() == "--" and len(line.get_xdata()) == 4 for line in by_cc.lines) == 3

@@ -83,7 +83,9 @@ def test_missing_column_is_named(tmp_path, path):
 
 def test_lists_of_reflections_are_read(tmp_path):
     path = tmp_path / "merged.hkl"
-    path.write_text("   0   0   2     264.566     9.106   6\n\n  -1   3  -4  -2.5 1.25\n   0   0   0   0.0   0.0\n9 9 9 1 1\n")
+    path.write_text(
+        "   0   0   2     264.566     9.106   6\n\n  -1   3  -4  -2.5 1.25\n   0   0   0   0.0   0.0\n9 9 9 1 1\n"
+    )
     found = read_reflection_list(path)
     np.testing.assert_array_equal(found.hkl, [[0, 0, 2], [-1, 3, -4]])
     np.testing.assert_array_equal(found.intensity, [264.566, -2.5])

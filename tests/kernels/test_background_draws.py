@@ -225,6 +225,11 @@ def test_moments_of_values(mean, std, limit):
     assert stats.kstest((frame[:20_000] - mean) / std, law.cdf).pvalue > 1e-5
 
 
+def test_each_ring_has_its_intervals():
+    frame = values(background_draws, [0.0, 50.0], [1e-3, 2.0], [np.inf] * 2, np.ones(N))
+    within_standard_errors(frame, 50.0, 3 * 2.0**4, 2.0**2)
+
+
 def test_share_mixes_values():
     frame = values(background_draws, [0.0, 10.0], [1.0, 2.0], [np.inf] * 2, np.zeros(N), 0.25)
     variance = 0.75 * 1 + 0.25 * 4 + 0.75 * 0.25 * 100

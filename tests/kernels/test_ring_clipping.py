@@ -74,7 +74,7 @@ def rings():
 
 
 @pytest.mark.parametrize("n_cycles", [0, 1, 5])
-@pytest.mark.parametrize("cutoff", [0.0, 3.0])
+@pytest.mark.parametrize("cutoff", [0.0, 1.5, 3.0])
 @pytest.mark.parametrize("model", MODELS)
 def test_against_the_naive_twin(kernels, rings, model, cutoff, n_cycles):
     compare(clipped(kernels, rings, model, cutoff, n_cycles, 0, 48), rings, model, cutoff, n_cycles)

@@ -70,7 +70,7 @@ def test_weighted_against_the_naive_twin(kernels, real_rings, model, cutoff, n_c
     rings, norms, raw = real_rings
     variances, floor = raw, 1.0
     if model == "variance":
-        variances, floor = [3 * counts + 2 for counts in raw], 0.0
+        variances, floor = [0.3 * counts + np.float32(0.1) for counts in raw], 0.0
     found = clipped(kernels, rings, model, cutoff, n_cycles, norms, variances, floor)
     twins = [
         naive.clip_ring(ring, model, cutoff, n_cycles, norm, variance, floor)

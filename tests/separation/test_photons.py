@@ -64,6 +64,13 @@ def test_bad_reads_are_no_photons(dtype, gap):
     assert found.to_dense()[0, :3].tolist() == [3, 0, 4]
 
 
+def test_the_gap_value_of_the_file_counts():
+    bins = azimuthal_bins(DETECTOR, BEAM, 3)
+    sparse = frames([[0, 1, 2]], [[3, -(2**31), -1]], bins, mean=np.full((1, 3), -9.0))
+    found = separated_photons(sparse, bins, FrameTable.unknown(1), ImportSparseConfig(), gap=-(2**31))
+    assert found.to_dense()[0, :3].tolist() == [12, 0, 8]
+
+
 def test_pixels_without_a_ring_are_left_out():
     masked = DETECTOR.masked.copy()
     masked[1] = True

@@ -317,7 +317,9 @@ def test_l_cysteine(data_dir, tmp_path):
     folder = data_dir / "l_cysteine_i19"
     table = np.loadtxt(folder / "merged_mmm.hkl")
     crystal = Crystal((5.428, 8.141, 12.038, 90, 90, 90), "P 21 21 21")
-    write_mtz(tmp_path / "reference.mtz", Reflections.bare(table[:, :3].astype(int), table[:, 3]), crystal, 0.6889, "test")
+    write_mtz(
+        tmp_path / "reference.mtz", Reflections.bare(table[:, :3].astype(int), table[:, 3]), crystal, 0.6889, "test"
+    )
     config = IntegrateSpotsConfig(
         runs=[{"experiment": 1, "n_frames": 15}, {"experiment": 2}],
         space_group="P 21 21 21",

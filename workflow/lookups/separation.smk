@@ -190,6 +190,111 @@ def spot_quality_columns(wildcards):
     return json.dumps({"columns": rows})
 
 
+def separation_figure(name, **options):
+    """Return an input function's partner: the parameters of draw-separation for a dataset, as JSON."""
+
+    def parameters(wildcards):
+        frame = RUN.datasets[wildcards.dataset].shown_frame
+        section = AT["find_peaks"][next(iter(AT["find_peaks"]))].section(
+            RUN, "find_peaks"
+        )
+        keys = (
+            "n_bins",
+            "unit",
+            "radial_range",
+            "solid_angle",
+            "polarization",
+            "minimum_valid",
+            "saturation",
+        )
+        return json.dumps(
+            {
+                "figure": name,
+                "frame": frame,
+                "background": {key: section[key] for key in keys},
+                **options,
+            }
+        )
+
+    return parameters
+
+
+def peak_files(wildcards):
+    """Return the peaks of a dataset at all points."""
+    return [
+        f"{RESULTS}/{wildcards.dataset}/find_peaks/{folder}/peaks.cxi"
+        for folder in AT["find_peaks"]
+    ]
+
+
+def peak_labels():
+    """Return the names of the points of find_peaks for legends."""
+    return [
+        ", ".join(
+            str(value) if key == "method" else f"{key} {value}"
+            for _, key, value in point.values
+        )
+        or RUN.stages.find_peaks.method
+        for point in AT["find_peaks"].values()
+    ]
+
+
+def truth_inputs(wildcards):
+    """Return the truth of simulated stills, where there is one."""
+    if wildcards.dataset in SOURCES["simulate_stills"]:
+        return {
+            "still_truth": f"{RESULTS}/{wildcards.dataset}/simulate_stills/truth.h5"
+        }
+    return {}
+
+
+def truth_flag(wildcards, input):
+    return f"--still-truth {input.still_truth}" if "still_truth" in input.keys() else ""
+
+
+PICKS = [
+    folder
+    for folder, point in AT["sparsify"].items()
+    if all(key == "cutoff_pick" for _, key, _ in point.values)
+]
+"""Points of sparsify that differ in the cut-off alone."""
+
+
+def quality_files(wildcards, name):
+    """Return results of integrate-spots: those of the original frames, then those of each cut-off."""
+    folder = f"{RESULTS}/{wildcards.dataset}"
+    densify = [
+        next(
+            key
+            for key, point in AT["densify"].items()
+            if point.until("sparsify").folder == pick
+        )
+        for pick in PICKS
+    ]
+    return [f"{folder}/integrate_original/{name}"] + [
+        f"{folder}/integrate_densified/{place}/{name}" for place in densify
+    ]
+
+
+def separation_figures():
+    """Return the figures of the separated datasets."""
+    files = []
+    for dataset in SEPARATED:
+        names = [
+            "error_models",
+            "signal_separation",
+            "peak_counts",
+            "peak_comparison",
+            "veto",
+        ]
+        if PICKS:
+            names.append("pick_share")
+        if dataset in INTEGRATED and PICKS:
+            names.append("spot_quality")
+        files += [f"{RESULTS}/{dataset}/figures/{name}.png" for name in names]
+    return files
+
+
 def separation_results():
     """Return everything that the separated datasets of a run give."""
     if not SEPARATED:
@@ -199,4 +304,4 @@ def separation_results():
         files += separation_files("metrics.json", "densify")
     if INTEGRATED:
         files.append(f"{RESULTS}/spot_quality.csv")
-    return files
+    return files + separation_figures()

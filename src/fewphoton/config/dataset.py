@@ -141,6 +141,8 @@ class DatasetConfig(Section):
     """The structure of simulate_stills is a file of a public data set."""
     integrate_spots: IntegrateSpotsConfig | None = None
     """Integrate spots at predicted positions in original and densified frames, and compare; needs densify."""
+    shown_frame: int = Field(default=0, ge=0)
+    """Frame that the figures of signal separation show."""
     split: SplitConfig | None = None
     """Reconstruct from this half of the exposures; the other half, with its known angles, is the reference."""
     reference: SimulateRotationConfig | None = None

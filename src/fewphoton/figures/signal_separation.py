@@ -226,7 +226,7 @@ def draw_frame(
     return view
 
 
-def fit_gaussian(centres: NDArray[np.float64], counts: NDArray[np.float64], mean: float, std: float) -> Gaussian:
+def fit_gaussian(centres: NDArray[np.float64], counts: NDArray[np.float64], mean: float, std: float) -> Gaussian | None:
     """Fit a bell to a histogram by least squares, which a few outliers far away do not move.
 
     Parameters
@@ -236,12 +236,11 @@ def fit_gaussian(centres: NDArray[np.float64], counts: NDArray[np.float64], mean
     mean, std : float
         Where to begin.
 
-    Raises
-    ------
-    DataError
-        If the fit finds no bell.
+    Returns
+    -------
+    Gaussian or None
+        None where the histogram is no bell: a ring of few pixels, or of less than a photon each.
     """
-
     scale = max(float(counts.max(initial=0.0)), 1.0)
 
     def residual(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -251,7 +250,7 @@ def fit_gaussian(centres: NDArray[np.float64], counts: NDArray[np.float64], mean
     start = np.array([1.0, mean, max(std, 1e-6)])
     fit = least_squares(residual, start, x_scale=np.array([1.0, start[2], start[2]]))
     if not fit.success or not np.isfinite(fit.x).all():
-        raise DataError(f"no bell fits the intensities of the ring about {mean:.4g}: {fit.message}")
+        return None
     height, middle, width = fit.x
     return Gaussian(float(height * scale), float(middle), abs(float(width)))
 
@@ -280,11 +279,10 @@ def _draw_histograms(axes: Axes, histograms: Sequence[RingHistogram], unit: str)
         axes.stairs(counts, edges, color=colour, fill=True, alpha=0.28)
         axes.stairs(counts, edges, color=colour, linewidth=0.7)
         x = np.linspace(edges[0], edges[-1], 400)
-        label = (
-            f"r = {ring.radius:.3g} {unit}\n  fit µ = {fit.mean:.2f}, σ = {fit.std:.2f}\n"
-            f"  clipped µ = {ring.mean:.2f}, σ = {ring.std:.2f}"
-        )
-        axes.plot(x, fit.height * np.exp(-0.5 * ((x - fit.mean) / fit.std) ** 2), color=colour, label=label)
+        found = "no bell fits" if fit is None else f"fit µ = {fit.mean:.2f}, σ = {fit.std:.2f}"
+        label = f"r = {ring.radius:.3g} {unit}\n  {found}\n  clipped µ = {ring.mean:.2f}, σ = {ring.std:.2f}"
+        bell = np.full(len(x), np.nan) if fit is None else fit.height * np.exp(-0.5 * ((x - fit.mean) / fit.std) ** 2)
+        axes.plot(x, bell, color=colour, label=label)
         beyond.append(f"{int((values > edges[-1]).sum())}")
     axes.set_xlabel("intensity of a pixel (counts)")
     axes.set_ylabel("pixels of the ring")

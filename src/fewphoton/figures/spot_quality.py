@@ -204,6 +204,7 @@ def _against_cutoff(
         raise DataError(f"no rebuilt version has a value of {' or '.join(names)}")
     _dress(axes)
     if correlations:
+        _span(axes)
         axes.legend(loc="best")
     else:
         _leave_room(axes)
@@ -214,6 +215,15 @@ def _against_cutoff(
 def _as_drawn(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Correlations near 1 differ by what they lack; exact ones must have a place on a logarithmic axis."""
     return np.asarray(np.maximum(1 - values, _EXACT) if name.startswith("cc_") else values)
+
+
+def _span(axes: Axes) -> None:
+    """Span all curves on a logarithmic axis, also where they are one value."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines])
+    values = values[np.isfinite(values)]
+    # Matplotlib would first choose limits by itself, which warns of a single value.
+    axes.set_autoscaley_on(False)
+    axes.set_ylim(float(values.min()) / 2, float(values.max()) * 2)
 
 
 def _leave_room(axes: Axes) -> None:
@@ -288,6 +298,7 @@ def _by_shell(axes: Axes, versions: Sequence[FrameVersion], names: Sequence[str]
     if not drawn:
         raise DataError(f"no shell has a value of {' or '.join(names)}")
     if len(names) > 1:
+        _span(axes)
         for dashes, name in zip(("-", _DASHED), names, strict=False):
             if name in drawn:
                 axes.plot([], [], color=style.QUIET, linestyle=dashes, linewidth=1.0, label=f"_{name}")

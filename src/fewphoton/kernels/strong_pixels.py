@@ -66,7 +66,7 @@ def poisson_threshold(mean: float, tail: float) -> float:
         above += probability
         probability *= count / mean
         count -= 1
-    return count + 1.0
+    return float(count + 1)
 
 
 @numba.njit(cache=True, nogil=True)

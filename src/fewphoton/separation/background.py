@@ -69,7 +69,7 @@ class Background:
 def valid_range(config: BackgroundConfig, dtype: np.dtype[Any]) -> tuple[float, float]:
     """Return the smallest and largest values that are no bad reads.
 
-    The largest value of an integer type marks gaps and bad pixels.
+    The largest value of an integer type marks gaps and bad pixels, the smallest of a signed one gaps in sparse frames.
     """
     if dtype.kind == "f":
         # Frames are corrected in single precision, where larger values would be infinite.
@@ -77,9 +77,15 @@ def valid_range(config: BackgroundConfig, dtype: np.dtype[Any]) -> tuple[float, 
         low = float(limits.min) if config.minimum_valid is None else config.minimum_valid
         return low, float(limits.max)
     low = 0.0 if config.minimum_valid is None else config.minimum_valid
-    top = float(np.iinfo(dtype).max)
-    # Beyond 2**53 floats are more than 1 apart.
-    return max(math.ceil(low), float(np.iinfo(dtype).min)), top - 1 if top < 2.0**53 else float(np.nextafter(top, 0.0))
+    return max(math.ceil(low), _inside(np.iinfo(dtype).min)), _inside(np.iinfo(dtype).max)
+
+
+def _inside(end: int) -> float:
+    """Return the float next to a type's end, towards 0; a type that ends at 0 keeps it."""
+    if abs(end) < 2**53:
+        return float(end - np.sign(end))
+    # Here floats are more than 1 apart.
+    return float(np.nextafter(float(end), 0.0))
 
 
 class BackgroundFinder:

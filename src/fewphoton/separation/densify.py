@@ -22,6 +22,7 @@ from fewphoton.kernels.background_tables import (
     count_tables,
     value_tables,
 )
+from fewphoton.kernels.strong_pixels import poisson_thresholds
 from fewphoton.separation.background import Background
 from fewphoton.separation.sparsify import gap_value
 from fewphoton.separation.strong_pixels import normal_tail, ring_limits
@@ -65,12 +66,18 @@ class Densifier:
         Of the frames.
     noise : bool
         Draw the background at random; otherwise put its mean.
+    gap : int or float, optional
+        Value of gaps and masked pixels; None: :func:`fewphoton.separation.sparsify.gap_value`.
     """
 
-    def __init__(self, bins: AzimuthalBins, rule: PickRule, dtype: DTypeLike, *, noise: bool) -> None:
+    def __init__(
+        self, bins: AzimuthalBins, rule: PickRule, dtype: DTypeLike, *, noise: bool, gap: int | float | None = None
+    ) -> None:
         self.rule = rule
         self.dtype = np.dtype(dtype)
         self._noise = noise
+        self._gap = gap_value(self.dtype) if gap is None else gap
+        self._tail = normal_tail(rule.cutoff) if rule.error_model == "poisson_tail" else 0.0
         self._norm = _EMPTY if bins.normalization is None else bins.normalization
         n_bins = bins.n_bins
         position = np.nan_to_num((bins.radius.astype(np.float64) - bins.centres[0]) / bins.step)
@@ -107,14 +114,17 @@ class Densifier:
         Returns
         -------
         ndarray, `(n_pixels,)`
-            Frame; gaps and masked pixels hold the type's gap value.
+            Frame; gaps and masked pixels hold the gap value.
         """
         frame = np.empty(len(self._left), dtype=self.dtype)
-        fill: Any = np.asarray(gap_value(self.dtype), dtype=self.dtype)[()]
+        fill: Any = np.asarray(self._gap, dtype=self.dtype)[()]
         centre, spread = mean.astype(np.float64), std.astype(np.float64)
         if not self._noise:
-            offset = 0.5 if self.dtype.kind in "iu" else 0.0
-            fill_mean(self._left, self._share, _extended(centre), self._norm, offset, fill, frame)
+            if self.dtype.kind == "u":
+                # Less dark, a background can be negative, which would wrap around.
+                centre = np.maximum(centre, 0.0)
+            integers = self.dtype.kind in "iu"
+            fill_mean(self._left, self._share, _extended(centre), self._norm, integers, fill, frame)
         else:
             self._draw(centre, spread, _stream_start(seed), fill, frame)
         frame[pixel] = intensity
@@ -124,7 +134,7 @@ class Densifier:
         self, mean: NDArray[np.float64], std: NDArray[np.float64], start: np.uint64, fill: Any, frame: NDArray[Any]
     ) -> None:
         integers = self.dtype.kind in "iu"
-        limit = self._limits(mean, std, integers and not len(self._norm))
+        limit, steep = self._limits(mean, std, integers and not len(self._norm))
         counts = self.rule.error_model in ("poisson", "hybrid", "poisson_tail")
         smallest = 0.0 if counts or self.dtype.kind == "u" else -(2.0**31)
         if len(self._norm):
@@ -141,17 +151,52 @@ class Densifier:
             tables = self._room_for(np.float32, len(mean) * _INTERVALS)
             value_tables(mean, std, limit, _INTERVALS, self._ptr, *tables, self._width)
             draw_values(self._left, self._share_16bit, self._ptr, *tables, self._width, start, fill, frame)
+        if steep.any():
+            self._lower(frame, mean, std, steep)
 
-    def _limits(self, mean: NDArray[np.float64], std: NDArray[np.float64], counts: bool) -> NDArray[np.float64]:
-        """Return the value that background stays below in each ring."""
-        rule = self.rule
-        tail = normal_tail(rule.cutoff) if rule.error_model == "poisson_tail" else 0.0
+    def _limits(
+        self, mean: NDArray[np.float64], std: NDArray[np.float64], counts: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the value that background stays below in each ring, and the rings for which that is not enough.
+
+        Where the background is steep, the limit of a ring's neighbour may lie below the ring's mean.
+        """
         background = Background(mean, std, np.ones(len(mean)))
         dtype = self.dtype if counts else np.dtype(np.float32)
-        least, _ = ring_limits(background, dtype, rule.cutoff, rule.noise, rule.noise, tail)
+        rule = self.rule
+        least, _ = ring_limits(background, dtype, rule.cutoff, rule.noise, rule.noise, self._tail)
+        limit, own = least[:-1].astype(np.float64), self._limit(mean, std)
+        if counts:
+            own = np.ceil(own)
+        steep = (limit <= mean) & (own > mean)
+        limit = np.where(steep, own, limit)
         # A limit at or below the mean leaves nothing to draw from (a cut-off near 0): then it does not bind.
-        limit = least[:-1].astype(np.float64)
-        return np.where(limit > mean, limit, np.inf) if counts else np.maximum(limit, np.nextafter(mean, np.inf))
+        return np.where(limit > mean, limit, np.inf) if counts else np.maximum(limit, np.nextafter(mean, np.inf)), steep
+
+    def _limit(self, mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the value above which a pixel of the given background is strong."""
+        rule = self.rule
+        if self._tail > 0:
+            threshold = np.empty(len(mean))
+            poisson_thresholds(np.maximum(mean, 0.0), self._tail, threshold)
+            return threshold - 1
+        return np.asarray(mean + np.maximum(rule.noise, rule.cutoff * np.hypot(std, rule.noise)))
+
+    def _lower(
+        self, frame: NDArray[Any], mean: NDArray[np.float64], std: NDArray[np.float64], steep: NDArray[np.bool_]
+    ) -> None:
+        """Lower pixels that draw from steep rings to their own limits."""
+        from_steep = np.append(steep, False)
+        from_steep[:-2] |= steep[1:]
+        pixel = np.flatnonzero(from_steep[self._left])
+        left, share = self._left[pixel], self._share[pixel].astype(np.float64)
+        right = np.minimum(left + 1, len(mean) - 1)
+        limit = self._limit(*(curve[left] * (1 - share) + curve[right] * share for curve in (mean, std)))
+        if len(self._norm):
+            limit *= self._norm[pixel]
+        if self.dtype.kind in "iu":
+            limit = np.floor(limit)
+        frame[pixel] = np.minimum(frame[pixel], limit).astype(self.dtype)
 
     def _room_for(self, value_dtype: DTypeLike, entries: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         if not self._room:

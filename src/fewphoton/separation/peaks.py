@@ -78,15 +78,23 @@ class PeakFinder:
         background = finder.find(frame, None if finder.plain else values)
         return self.find_above(values, background), background
 
-    def find_in_sparse(self, pixel: NDArray[np.uint32], intensity: NDArray[Any], background: Background) -> FramePeaks:
+    def find_in_sparse(
+        self,
+        pixel: NDArray[np.uint32],
+        intensity: NDArray[Any],
+        background: Background,
+        gap: int | float | None = None,
+    ) -> FramePeaks:
         """Return the peaks among strong pixels alone; what was not kept counts as background.
 
         Parameters
         ----------
         pixel, intensity : ndarray, `(n_hits,)`
-            Strong pixels, increasing, and their signal; bad reads carry the type's gap value.
+            Strong pixels, increasing, and their signal; bad reads carry the gap value.
         background : Background
             Of the frame.
+        gap : int or float, optional
+            Value of bad reads; None: :func:`fewphoton.separation.sparsify.gap_value`.
         """
         values = self._sparse
         # Nowhere above the background, which may be negative.
@@ -97,7 +105,7 @@ class PeakFinder:
             values[:] = empty
         self._empty = empty
         signal = intensity.astype(np.float32)
-        signal[intensity == gap_value(intensity.dtype)] = np.nan
+        signal[intensity == (gap_value(intensity.dtype) if gap is None else gap)] = np.nan
         norm = self.finder.normalization
         values[pixel] = signal / norm[pixel] if len(norm) else signal
         peaks = self.find_above(values, background)

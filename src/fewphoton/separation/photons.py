@@ -10,7 +10,11 @@ from fewphoton.separation.sparsify import gap_value
 
 
 def separated_photons(
-    frames: SparseFrames, bins: AzimuthalBins, table: FrameTable, config: ImportSparseConfig
+    frames: SparseFrames,
+    bins: AzimuthalBins,
+    table: FrameTable,
+    config: ImportSparseConfig,
+    gap: int | float | None = None,
 ) -> PhotonFrames:
     """Turn strong pixels into photon counts.
 
@@ -27,6 +31,8 @@ def separated_photons(
         A row a frame.
     config : ImportSparseConfig
         Whether the background is subtracted, and the gain.
+    gap : int or float, optional
+        Value of bad reads; None: :func:`fewphoton.separation.sparsify.gap_value`.
 
     Raises
     ------
@@ -35,8 +41,8 @@ def separated_photons(
     """
     frame = np.repeat(np.arange(frames.n_frames), np.diff(frames.indptr))
     signal = frames.intensity.astype(np.float64)
-    gap = gap_value(frames.intensity.dtype)
-    good = np.isfinite(signal) & (frames.intensity != gap) & bins.usable[frames.pixel]
+    bad_read = gap_value(frames.intensity.dtype) if gap is None else gap
+    good = np.isfinite(signal) & (frames.intensity != bad_read) & bins.usable[frames.pixel]
     if config.subtract_background:
         position = (bins.radius[frames.pixel].astype(np.float64) - bins.centres[0]) / bins.step
         position = np.clip(np.nan_to_num(position), 0, bins.n_bins - 1)

@@ -33,11 +33,16 @@ class SparseFrame:
     background: Background
 
 
-def gap_value(dtype: np.dtype[Any]) -> int | float:
-    """Return what marks gaps and bad reads: NaN, -1 for signed integers, the largest value of unsigned ones."""
+def gap_value(dtype: np.dtype[Any], smallest: float = 0.0) -> int | float:
+    """Return what marks gaps and bad reads: NaN, the largest value of unsigned integers, -1 of signed ones.
+
+    Where negative values are valid (``smallest``), signed integers have their own smallest value instead.
+    """
     if dtype.kind == "f":
         return float("nan")
-    return -1 if dtype.kind == "i" else int(np.iinfo(dtype).max)
+    if dtype.kind == "u":
+        return int(np.iinfo(dtype).max)
+    return -1 if smallest >= 0 else int(np.iinfo(dtype).min)
 
 
 class Sparsifier:
@@ -47,6 +52,11 @@ class Sparsifier:
     ----------
     bins, config, dtype, dark
         See :class:`fewphoton.separation.background.BackgroundFinder`.
+
+    Attributes
+    ----------
+    gap : int or float
+        Value of bad reads.
     """
 
     def __init__(
@@ -57,6 +67,8 @@ class Sparsifier:
         dark: NDArray[np.float32] | None = None,
     ) -> None:
         self.finder = BackgroundFinder(bins, config, dtype, dark)
+        # Less dark, signal may be negative.
+        self.gap = gap_value(self.finder.dtype, self.finder.smallest if dark is None else -np.inf)
         self._cutoff = config.cutoff_pick
 
     def sparsify(self, frame: NDArray[Any]) -> SparseFrame:
@@ -79,7 +91,7 @@ class Sparsifier:
         if len(background.invalid):
             bad = background.invalid
             order = np.argsort(np.concatenate([pixel, bad]), kind="stable")
-            gaps = np.full(len(bad), gap_value(finder.dtype)).astype(finder.dtype)
+            gaps = np.full(len(bad), self.gap).astype(finder.dtype)
             pixel = np.concatenate([pixel, bad])[order]
             intensity = np.concatenate([intensity, gaps])[order]
         return SparseFrame(pixel, intensity, background)
@@ -89,4 +101,4 @@ def _rounded(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind == "f":
         return np.asarray(values, dtype=dtype)
     limits = np.iinfo(dtype)
-    return np.asarray(np.clip(np.rint(values), limits.min, limits.max - 1), dtype=dtype)
+    return np.asarray(np.clip(np.rint(values), limits.min + (dtype.kind == "i"), limits.max - 1), dtype=dtype)

@@ -58,7 +58,7 @@ class VarianceFormula:
         return np.broadcast_to(np.asarray(value, dtype=np.float32), raw.shape)
 
     def _value(self, node: ast.AST, raw: NDArray[np.float64]) -> Any:
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
             # NumPy's own number: its arithmetic gives inf or NaN where Python's would raise or turn complex.
             return np.float64(node.value)
         if isinstance(node, ast.Name) and node.id == "I":

@@ -42,5 +42,6 @@ STAGES = (
     Stage("assemble", "merge frames of known angles into an intensity volume"),
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
     Stage("draw-figure", "draw one figure of the report from result files"),
+    Stage("draw-separation", "draw one figure of signal separation, with its table"),
     Stage("collect-metrics", "join the metrics of all points into one table"),
 )

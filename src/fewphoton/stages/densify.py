@@ -74,7 +74,7 @@ def run(inputs: Inputs, outputs: Outputs, config: DensifyConfig, context: Contex
         ) as writer:
             frames = map_in_order(
                 _jobs(reader),
-                lambda: Densifier(file.bins, rule, file.dtype, noise=config.noise),
+                lambda: Densifier(file.bins, rule, file.dtype, noise=config.noise, gap=file.gap),
                 lambda worker, job: worker.densify(
                     job.pixel, job.intensity, job.mean, job.std, _frame_seed(config.seed, job.number)
                 ),

@@ -11,13 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.config.separation import BackgroundConfig
 from fewphoton.config.separation_figure import DrawSeparationConfig
-from fewphoton.data import AzimuthalBins, Beam, Detector
-from fewphoton.data.detector import q_vectors
 from fewphoton.errors import ConfigError, DataError, InputFileError
-from fewphoton.evaluate.predict_spots import allowed_reflections, predict_rotation, predict_still
-from fewphoton.evaluate.spot_geometry import PredictedSpots
 from fewphoton.figures import (
     error_models,
     peak_comparison,
@@ -30,21 +25,21 @@ from fewphoton.figures import (
 )
 from fewphoton.io.crystfel_peak_list import peak_panels_and_q
 from fewphoton.io.cxi_peaks import read_cxi_peaks
-from fewphoton.io.dials_experiments import DialsExperiment, read_dials_experiments
 from fewphoton.io.geometry_files import read_geometry
 from fewphoton.io.metrics import Value, read_metrics, read_table, write_table
 from fewphoton.io.raw_frames import open_raw_frames
 from fewphoton.io.still_truth import read_still_truth
 from fewphoton.separation.azimuthal_bins import azimuthal_bins, normalization
-from fewphoton.separation.background import BackgroundFinder, valid_range
+from fewphoton.separation.background import valid_range
 from fewphoton.separation.veto import FrameSignal, frame_signal, kept_against_threshold
 from fewphoton.simulate.ring_background import background_mean
 from fewphoton.stages.contract import Context, path_field
-from fewphoton.stages.separation_setup import SeparationSetup, set_up
+from fewphoton.stages.predicted_positions import predicted_positions
+from fewphoton.stages.ring_curves import corrected_values, ring_curves, ring_radii, ring_rows
+from fewphoton.stages.separation_setup import SeparationSetup, read_image, set_up
 
 Config = DrawSeparationConfig
 
-_MODELS = ("poisson", "azimuthal")
 _Drawn = tuple[style.Figure, list[dict[str, Any]]]
 
 
@@ -132,41 +127,6 @@ def _labels(paths: tuple[str, ...], config: DrawSeparationConfig) -> tuple[str, 
     return tuple(Path(path).resolve().parent.name for path in paths)
 
 
-def _radii(bins: AzimuthalBins) -> signal_separation.RingRadii:
-    """Radii as they are drawn."""
-    if bins.unit == "r_m":
-        return signal_separation.RingRadii(bins.centres * 1e3, "distance from the beam axis (mm)", "mm")
-    return signal_separation.RingRadii(bins.centres, "q (Å$^{-1}$)", "Å$^{-1}$")
-
-
-def _curves(
-    bins: AzimuthalBins,
-    config: BackgroundConfig,
-    frame: NDArray[Any],
-    dark: NDArray[np.float32] | None = None,
-    *,
-    clipped: bool,
-) -> signal_separation.RingCurves:
-    """Rings of a frame by the two error models; the mean is that of the configured one."""
-    cycles = config.clip_cycles if clipped else 0
-    empty = np.diff(bins.ring_ptr) == 0
-
-    def found(model: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        formula = config.variance_formula if model == "variance" else None
-        changed = {"error_model": model, "clip_cycles": cycles, "variance_formula": formula}
-        background = BackgroundFinder(bins, config.model_copy(update=changed), frame.dtype, dark).find(frame)
-        # Rings without pixels carry their neighbours' values, which were not measured.
-        return np.where(empty, np.nan, background.mean), np.where(empty, np.nan, background.std)
-
-    return signal_separation.RingCurves(found(config.error_model)[0], {model: found(model)[1] for model in _MODELS})
-
-
-def _curve_rows(radii: signal_separation.RingRadii, columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
-    unit = "mm" if radii.unit == "mm" else "inv_angstrom"
-    named = {f"radius_{unit}": radii.centres, **columns}
-    return [dict(zip(named, row, strict=True)) for row in zip(*(v.tolist() for v in named.values()), strict=True)]
-
-
 def _draw_error_models(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
     settings = config.background
     if inputs.raw:
@@ -177,33 +137,24 @@ def _draw_error_models(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
         geometry = read_geometry(_needed(inputs, "geometry", config))
         detector, beam = geometry.detector, geometry.beam
         if inputs.mask is not None:
-            detector = detector.with_mask(detector.masked | (_first_image(inputs.mask, detector) != 0))
+            detector = detector.with_mask(detector.masked | (read_image(inputs.mask, detector.frame_shape) != 0))
     mean = background_mean(config.simulated_background, detector, beam)
     usable = np.isfinite(mean)
     frame = np.zeros(detector.n_pixels, dtype=np.int32)
     frame[usable] = np.random.default_rng(config.seed).poisson(mean[usable])
     norm = normalization(detector, beam, solid_angle=settings.solid_angle, polarization=settings.polarization)
     bins = azimuthal_bins(detector, beam, settings.n_bins, settings.unit, settings.radial_range, norm)
-    curves = _curves(bins, settings, frame, clipped=False)
-    radii = _radii(bins)
+    curves = ring_curves(bins, settings, frame, clipped=False)
+    radii = ring_radii(bins)
     weight = np.ones(detector.n_pixels) if norm is None else norm.astype(np.float64)
     counts = np.diff(bins.ring_ptr)
     with np.errstate(invalid="ignore", divide="ignore"):
-        # Equation 4 with the true variance in place of the counted one.
+        # The variance in the sums of equations 8 to 13 is that of Poisson's law: the mean.
         ring, inside = bins.bin_of_pixel[bins.usable], bins.usable
-        variance = np.bincount(ring, mean[inside], bins.n_bins) / np.bincount(ring, weight[inside], bins.n_bins)
+        variance = np.bincount(ring, mean[inside], bins.n_bins) / np.bincount(ring, weight[inside] ** 2, bins.n_bins)
     figure = error_models.draw(frame, detector, radii, curves.std, counts, np.sqrt(variance))
     columns = {"n_pixels": counts, "std_true": np.sqrt(variance)}
-    return figure, _curve_rows(radii, columns | {f"std_{name}": values for name, values in curves.std.items()})
-
-
-def _first_image(path: Path, detector: Detector) -> NDArray[Any]:
-    with open_raw_frames([str(path)]) as frames:
-        if frames.frame_shape != detector.frame_shape:
-            raise InputFileError(
-                path, "does not fit the detector", expected=detector.frame_shape, found=frames.frame_shape
-            )
-        return np.asarray(frames.read(np.array([0]))[0].ravel())
+    return figure, ring_rows(radii, columns | {f"std_{name}": values for name, values in curves.std.items()})
 
 
 def _read_frame(inputs: Inputs, config: DrawSeparationConfig) -> tuple[NDArray[Any], SeparationSetup]:
@@ -217,29 +168,21 @@ def _read_frame(inputs: Inputs, config: DrawSeparationConfig) -> tuple[NDArray[A
     return frame.astype(frame.dtype.newbyteorder("="), copy=False), setup
 
 
-def _values(frame: NDArray[Any], setup: SeparationSetup, config: BackgroundConfig) -> NDArray[np.float64]:
-    """Frame by equation 1, NaN for bad reads and outside the rings."""
-    values = BackgroundFinder(setup.bins, config, frame.dtype, setup.dark).correct(frame).astype(np.float64)
-    values[~setup.bins.usable] = np.nan
-    return values
-
-
 def _draw_signal_separation(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
     frame, setup = _read_frame(inputs, config)
     bins, settings = setup.bins, config.background
-    before = _curves(bins, settings, frame, setup.dark, clipped=False)
-    after = _curves(bins, settings, frame, setup.dark, clipped=True)
-    values = _values(frame, setup, settings)
-    radii = _radii(bins)
+    before = ring_curves(bins, settings, frame, setup.dark, clipped=False)
+    after = ring_curves(bins, settings, frame, setup.dark, clipped=True)
+    values = corrected_values(frame, setup, settings)
+    radii = ring_radii(bins)
     chosen = config.ring_radii or tuple(bins.edges[0] + share * np.ptp(bins.edges) for share in (0.25, 0.5))
     spread = after.std["azimuthal" if settings.error_model == "azimuthal" else "poisson"]
     histograms = []
     for radius in chosen:
         ring = int(np.searchsorted(bins.edges, radius, side="right")) - 1
         if not 0 <= ring < bins.n_bins:
-            raise ConfigError(
-                f"ring_radii: {radius:g} lies outside the rings, {bins.edges[0]:.6g} to {bins.edges[-1]:.6g}"
-            )
+            low, high = bins.edges[[0, -1]]
+            raise ConfigError(f"ring_radii: {radius:g} lies outside the rings, {low:.6g} to {high:.6g}")
         inside = values[bins.bin_of_pixel == ring]
         place = float(radii.centres[ring])
         inside = inside[np.isfinite(inside)]
@@ -249,7 +192,7 @@ def _draw_signal_separation(inputs: Inputs, config: DrawSeparationConfig) -> _Dr
     for when, curves in (("all", before), ("clipped", after)):
         columns[f"mean_{when}"] = curves.mean
         columns |= {f"std_{model}_{when}": spread for model, spread in curves.std.items()}
-    return figure, _curve_rows(radii, columns)
+    return figure, ring_rows(radii, columns)
 
 
 def _cutoffs(records: list[dict[str, Value]], n_files: int, config: DrawSeparationConfig) -> tuple[float, ...]:
@@ -350,7 +293,7 @@ def _draw_peak_comparison(inputs: Inputs, config: DrawSeparationConfig) -> _Draw
         lists.append(
             peak_comparison.FramePeakList(label, peaks.slow_px[mine], peaks.fast_px[mine], panel[mine], q[mine])
         )
-    predicted = _predicted(inputs, config, setup.detector, setup.beam)
+    predicted = predicted_positions(inputs.still_truth, inputs.experiments, config, setup.detector, setup.beam)
     smallest, largest = valid_range(config.background, frame.dtype)
     values = np.where((frame >= smallest) & (frame <= largest), frame.astype(np.float64), np.nan)
     look = {"shell_width_inv_angstrom": config.shell_width_inv_angstrom, "tolerance_px": config.tolerance_px}
@@ -364,51 +307,6 @@ def _draw_peak_comparison(inputs: Inputs, config: DrawSeparationConfig) -> _Draw
             row |= {f"{one.label}": int(one.n_peaks[number]), f"{one.label}_{near}": int(one.n_confirmed[number])}
         rows.append(row)
     return figure, rows
-
-
-def _predicted(
-    inputs: Inputs, config: DrawSeparationConfig, detector: Detector, beam: Beam
-) -> peak_comparison.FramePeakList | None:
-    if inputs.still_truth is not None and inputs.experiments is not None:
-        raise ConfigError("peak_comparison takes predictions from either --still-truth or --experiments")
-    if inputs.still_truth is not None:
-        truth = read_still_truth(inputs.still_truth, config.frame, config.frame + 1)
-        spots = truth.spots
-        q = np.linalg.norm(spots.hkl @ truth.shots.ub_inv_angstrom[0].T, axis=1)
-        return peak_comparison.FramePeakList("predicted", spots.slow_px, spots.fast_px, spots.panel, q)
-    if inputs.experiments is None:
-        return None
-    found = _predict(read_dials_experiments(inputs.experiments), config, detector, beam)
-    return peak_comparison.FramePeakList("predicted", found.slow_px, found.fast_px, found.panel, found.q_inv_angstrom)
-
-
-def _predict(
-    experiments: tuple[DialsExperiment, ...], config: DrawSeparationConfig, detector: Detector, beam: Beam
-) -> PredictedSpots:
-    number = config.frame if experiments[0].rotation_axis is None else config.experiment
-    if number >= len(experiments):
-        raise ConfigError(f"there is no experiment {number}; the file holds {len(experiments)}")
-    item = experiments[number]
-    if item.detector.frame_shape != detector.frame_shape or len(item.detector.panels) != len(detector.panels):
-        raise ConfigError("the experiment describes another detector than the geometry")
-    d_min = float(1 / np.nanmax(np.linalg.norm(q_vectors(detector, beam)[~detector.masked], axis=1)))
-    if item.rotation_axis is None:
-        hkl = allowed_reflections(item.crystal, d_min)
-        return predict_still(item, hkl, item.ub_inv_angstrom[0], config.excitation_error_max_inv_angstrom)
-    place = config.frame if config.image is None else config.image - item.first_image
-    if not 0 <= place < item.n_images:
-        raise ConfigError(
-            f"image {place + item.first_image} lies outside the scan, "
-            f"{item.first_image} to {item.first_image + item.n_images - 1}"
-        )
-    mosaicity = 0.0 if item.mosaicity_deg is None else item.mosaicity_deg
-    # Spots that pass the sphere slowly are on many images; those beyond zeta 0.05 are not waited for.
-    reach = int(np.ceil(config.rocking_sigmas * mosaicity / (0.05 * abs(item.omega_step_deg))))
-    first, stop = max(0, place - reach), min(item.n_images, place + 1 + reach)
-    spots = predict_rotation(item, d_min, first, stop - first)
-    with np.errstate(divide="ignore"):
-        width = config.rocking_sigmas * mosaicity / np.abs(spots.zeta * item.omega_step_deg)
-    return spots.take(np.abs(spots.image - place - 0.5) <= 0.5 + width)
 
 
 def _draw_veto(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:

@@ -206,7 +206,8 @@ def _from_sparse(inputs: Inputs, config: FindPeaksConfig, context: Context) -> _
                         curves[place].astype(np.float64) for curves in (part.background_mean, part.background_std)
                     )
                     background = Background(mean, std, ring_sizes)
-                    yield _slim(finder.find_in_sparse(part.pixel[hits], part.intensity[hits], background), background)
+                    found = finder.find_in_sparse(part.pixel[hits], part.intensity[hits], background, file.gap)
+                    yield _slim(found, background)
 
         found = list(context.track(frames(), "find peaks", "frames", file.n_frames))
         return found, detector, beam, file.n_frames, ()

@@ -57,4 +57,4 @@ def _photons(reader: SparseFileReader, config: ImportSparseConfig) -> Iterator[P
     for start in range(0, file.n_frames, _FRAMES_A_READ):
         stop = min(start + _FRAMES_A_READ, file.n_frames)
         table: FrameTable = file.table.take(np.arange(start, stop))
-        yield separated_photons(reader.read(start, stop), file.bins, table, config)
+        yield separated_photons(reader.read(start, stop), file.bins, table, config, file.gap)

@@ -65,11 +65,11 @@ def set_up(
     geometry = read_geometry(geometry_path, raw.frame_shape)
     masked = geometry.detector.masked.copy()
     if mask_path is not None:
-        masked |= _image(mask_path, raw.frame_shape) != 0
+        masked |= read_image(mask_path, raw.frame_shape) != 0
     bad = _always_bad(raw, config) & ~masked
     detector = geometry.detector.with_mask(masked | bad)
-    dark = None if dark_path is None else _image(dark_path, raw.frame_shape).astype(np.float32)
-    flat = None if flat_path is None else _image(flat_path, raw.frame_shape).astype(np.float64)
+    dark = None if dark_path is None else read_image(dark_path, raw.frame_shape).astype(np.float32)
+    flat = None if flat_path is None else read_image(flat_path, raw.frame_shape).astype(np.float64)
     parameters = (
         config.n_bins,
         config.unit,
@@ -89,8 +89,14 @@ def set_up(
     return SeparationSetup(detector, geometry.beam, bins, dark, int(bad.sum()))
 
 
-def _image(path: Path, frame_shape: tuple[int, int]) -> NDArray[Any]:
-    """Return an image of the frames' size, flat; several frames are averaged."""
+def read_image(path: Path, frame_shape: tuple[int, int]) -> NDArray[Any]:
+    """Return an image of the frames' size, float64 `(n_pixels,)`; several frames are averaged.
+
+    Raises
+    ------
+    InputFileError
+        If the image has another size.
+    """
     with open_raw_frames([str(path)]) as frames:
         if frames.frame_shape != tuple(frame_shape):
             raise InputFileError(path, "does not fit the frames", expected=frame_shape, found=frames.frame_shape)
