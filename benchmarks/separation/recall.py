@@ -96,7 +96,7 @@ def ours(detector: Detector, beam: Beam, dtype: np.dtype[Any]) -> list[Setting]:
         values = {"method": "sums", "error_model": "poisson_tail", "noise": 0.0, "false_probability": probability}
         found.append(Setting("ours, sums", f"probability {probability:g}", rings(**values), probability == 3e-7))
     radius = radius_from_beam_px(detector, beam)
-    for snr, pixels in ((5.0, 2), (5.0, 3), (6.0, 2), (4.0, 3)):
+    for snr, pixels in ((5.0, 2), (5.0, 3), (6.0, 2), (4.0, 3), (6.0, 4), (8.0, 3), (8.0, 5)):
         config = Peakfinder8Config(threshold=0, min_snr=snr, min_pixels=pixels)
         finder = Peakfinder8(radius, ~detector.masked, panels, detector.frame_shape, config)
 
@@ -159,7 +159,7 @@ def om(data: DataSet) -> list[Setting]:
     good = (~data.masked).astype(np.int8)
     radius = data.radius_px().astype(np.float32)
     settings = []
-    for snr, pixels in ((5.0, 2), (5.0, 3), (6.0, 2), (4.0, 3)):
+    for snr, pixels in ((5.0, 2), (5.0, 3), (6.0, 2), (4.0, 3), (6.0, 4), (8.0, 3), (8.0, 5)):
 
         def find(frame: NDArray[Any], snr: float = snr, pixels: int = pixels) -> NDArray[np.floating]:
             values = np.where(data.masked, 0, frame).astype(np.float32)

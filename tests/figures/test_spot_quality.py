@@ -96,6 +96,17 @@ def test_table_has_innermost_outermost_and_all():
     assert rows[0]["cc_original"] is None
 
 
+def test_reflections_measured_once_have_no_r_meas():
+    once = shells()
+    for row in once:
+        row["r_meas"] = None
+    versions = [FrameVersion("n = 1", 1.0, {"cc_original": 0.99}, once)]
+    panels = draw(versions).axes
+    for place in (0, 3):
+        assert "too few equivalents" in panels[place].texts[0].get_text()
+    assert panels[4].get_legend() is not None
+
+
 def test_sizes_may_be_missing():
     axes = draw([version(1.0)]).axes[2]
     assert axes.texts[0].get_text() == "sizes not given"
@@ -107,7 +118,7 @@ def test_sizes_may_be_missing():
         ([], "0 rebuilt"),
         ([version(None)], "0 rebuilt and 1 original"),
         ([version(None), version(None), version(1.0)], "2 original"),
-        ([FrameVersion("a", 1.0, {}, shells())], "no rebuilt version has a value of r_meas"),
+        ([FrameVersion("a", 1.0, {}, shells())], "no rebuilt version has a value of r_meas, cc_original"),
         ([FrameVersion("a", 1.0, {"r_meas": 0.1, "cc_half": 1.0}, [])], "no rows"),
     ],
 )

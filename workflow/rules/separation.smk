@@ -177,6 +177,31 @@ rule veto:
         "--metrics {output.metrics} --config-json {params.config:q} 2> {log}"
 
 
+# Only for those who have CrystFEL, and only when its stream is asked for: nothing depends on it.
+rule index_peaks:
+    input:
+        unpack(frame_inputs),
+        peaks=rules.find_peaks.output.peaks,
+    output:
+        geometry=f"{RESULTS}/{{dataset}}/index_peaks/{{point}}/detector.geom",
+        files=f"{RESULTS}/{{dataset}}/index_peaks/{{point}}/files.lst",
+        stream=f"{RESULTS}/{{dataset}}/index_peaks/{{point}}/indexed.stream",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/index_peaks/{{point}}.log",
+    wildcard_constraints:
+        dataset=only(SEPARATED),
+    conda:
+        "../../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    shell:
+        "(fewphoton export-crystfel --peaks {input.peaks} --geometry {input.geometry} "
+        "--crystfel-geometry {output.geometry} --file-list {output.files} && "
+        "indexamajig -i {output.files} -g {output.geometry} -o {output.stream} --peaks=cxi -j {threads}) 2> {log}"
+
+
 rule integrate_original:
     input:
         unpack(spot_inputs),

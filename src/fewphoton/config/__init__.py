@@ -17,6 +17,7 @@ from fewphoton.config.reconstruct import AssembleConfig, GridConfig, Reconstruct
 from fewphoton.config.run import RunConfig, StagesConfig
 from fewphoton.config.separation import (
     DensifyConfig,
+    ExportCrystfelConfig,
     FindPeaksConfig,
     ImportSparseConfig,
     SparsifyConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "DensifyConfig",
     "DrawFigureConfig",
     "EvaluateConfig",
+    "ExportCrystfelConfig",
     "FetchConfig",
     "FindPeaksConfig",
     "FramesSource",

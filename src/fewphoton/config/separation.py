@@ -117,3 +117,10 @@ class ImportSparseConfig(Section):
     """Subtract the interpolated background before counts are rounded."""
     adu_per_photon: float = Field(default=1.0, gt=0)
     """Gain: 1 for counting detectors."""
+
+
+class ExportCrystfelConfig(Section):
+    """What CrystFEL needs beside the peaks."""
+
+    frames_path: str = "/entry_1/data_1/data"
+    """Dataset of the frames in the file of the peaks; find-peaks links them there."""

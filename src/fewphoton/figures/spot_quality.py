@@ -97,6 +97,9 @@ def draw(versions: Sequence[FrameVersion]) -> Figure:
             "expected frames rebuilt at one cut-off or more beside the original ones, found "
             f"{len(rebuilt)} rebuilt and {len(originals)} original versions"
         )
+    merits = ("r_meas", "cc_original", "cc_reference", "cc_half")
+    if not np.isfinite([_known(version, name) for version in rebuilt for name in merits]).any():
+        raise DataError(f"no rebuilt version has a value of {', '.join(merits)}")
     original = originals[0] if originals else None
     figure = style.new_figure(style.PAGE_MM, 116.0)
     panels = figure.subplots(2, 3)
@@ -120,8 +123,11 @@ def draw(versions: Sequence[FrameVersion]) -> Figure:
             for axes in panels[1, 1:]:
                 if limit is not None:
                     axes.axvline(limit, color=style.colour(number), linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=0)
-    _leave_room(panels[1, 0])
-    panels[1, 0].legend(loc="upper left", ncols=2, columnspacing=1.0)
+    # R_meas needs reflections that were measured twice; without them the names stand beside the next curves.
+    named = panels[1, 0] if panels[1, 0].lines else panels[1, 1]
+    if named.lines:
+        _leave_room(named)
+        named.legend(loc="upper left", ncols=2, columnspacing=1.0)
     for axes, text in zip(panels.ravel(), "abcdef", strict=True):
         style.letter(axes, text)
     return figure
@@ -201,7 +207,9 @@ def _against_cutoff(
                 axes.plot([], [], color=colour, linewidth=0.8, linestyle=_DASHED, label="original frames")
         drawn += 1
     if not drawn:
-        raise DataError(f"no rebuilt version has a value of {' or '.join(names)}")
+        _unknown(axes)
+        _cutoff_axis(axes, cutoffs)
+        return
     _dress(axes)
     if correlations:
         _span(axes)
@@ -296,7 +304,10 @@ def _by_shell(axes: Axes, versions: Sequence[FrameVersion], names: Sequence[str]
                 }
                 axes.plot((low + high) / 2, values, marker=style.marker(number + offset), **look)
     if not drawn:
-        raise DataError(f"no shell has a value of {' or '.join(names)}")
+        _unknown(axes)
+        axes.set_xlabel("resolution d (Å)")
+        axes.set_xticks([])
+        return
     if len(names) > 1:
         _span(axes)
         for dashes, name in zip(("-", _DASHED), names, strict=False):
@@ -312,6 +323,14 @@ def _by_shell(axes: Axes, versions: Sequence[FrameVersion], names: Sequence[str]
     axes.set_xlim(0, end)
     axes.set_xticks(ticks, [f"{1 / tick:.3g}" for tick in ticks])
     axes.set_xlabel("resolution d (Å)")
+
+
+def _unknown(axes: Axes) -> None:
+    """Say that a panel has nothing to show."""
+    axes.text(0.5, 0.5, "not known:\ntoo few equivalents", transform=axes.transAxes, ha="center", va="center")
+    axes.set_yscale("linear")
+    axes.set_yticks([])
+    style.bare_spines(axes)
 
 
 def _dress(axes: Axes) -> None:

@@ -236,6 +236,12 @@ class RawFrames:
             columns.get("omega_end_deg", unknown),
         )
 
+    def names_of_frames(self) -> list[str]:
+        """Return the source of each frame, by name."""
+        return [
+            name for name, n_frames in zip(self.path_names, np.diff(self._first), strict=True) for _ in range(n_frames)
+        ]
+
     def chunks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield `(first index, frames (k, n_slow, n_fast))` in order, k at most ``size``; sources are not mixed."""
         last = self.n_frames if stop is None else min(stop, self.n_frames)

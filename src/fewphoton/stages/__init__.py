@@ -34,6 +34,7 @@ STAGES = (
     Stage("densify", "rebuild frames from strong pixels and background curves (NXmx, LImA or CBF)"),
     Stage("find-peaks", "find Bragg peaks in raw or sparse frames (CXI)"),
     Stage("veto", "tell hits from blanks by their peaks"),
+    Stage("export-crystfel", "write geometry and list of files for CrystFEL's indexamajig --peaks=cxi"),
     Stage("import-sparse", "turn sparse frames into photon frames"),
     Stage("integrate-spots", "integrate Bragg spots at predicted positions and judge their quality"),
     Stage("export-emc", "write photon frames as a Dragonfly .emc file (binary or HDF5)"),

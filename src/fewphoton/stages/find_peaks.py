@@ -64,6 +64,7 @@ class _Peakfinder8Frames:
     def __init__(self, setup: SeparationSetup, config: FindPeaksConfig, dtype: np.dtype[Any]) -> None:
         detector = setup.detector
         self._shape = detector.frame_shape
+        self._usable = setup.bins.usable
         self._finder = Peakfinder8(
             radius_from_beam_px(detector, setup.beam),
             setup.bins.usable,
@@ -76,7 +77,7 @@ class _Peakfinder8Frames:
         self._dark = setup.dark
 
     def find(self, frame: NDArray[Any]) -> tuple[FramePeaks, Background]:
-        """Return the peaks of a frame, and an empty background."""
+        """Return the peaks of a frame, and a background without curves."""
         values: NDArray[Any] = frame
         bad = ~((frame >= self._smallest) & (frame <= self._largest))
         if bad.any() or self._dark is not None:
@@ -93,7 +94,9 @@ class _Peakfinder8Frames:
             found.n_pixels,
             np.asarray(found.maximum >= self._saturation),
         )
-        return peaks, Background(np.zeros(0), np.zeros(0), np.ones(1))
+        invalid = np.flatnonzero(bad & self._usable).astype(np.uint32)
+        n_valid = np.array([self._usable.sum() - len(invalid)], dtype=np.float64)
+        return peaks, Background(np.zeros(0), np.zeros(0), n_valid, invalid)
 
 
 def run(inputs: Inputs, outputs: Outputs, config: FindPeaksConfig, context: Context) -> None:
@@ -101,18 +104,22 @@ def run(inputs: Inputs, outputs: Outputs, config: FindPeaksConfig, context: Cont
     if bool(inputs.raw) == (inputs.sparse is not None):
         raise ConfigError("find-peaks reads either --raw or --sparse frames")
     if inputs.sparse is not None:
-        found, detector, beam, n_frames, links = _from_sparse(inputs, config, context)
+        found, detector, beam, names = _from_sparse(inputs, config, context)
     else:
-        found, detector, beam, n_frames, links = _from_raw(inputs, config, context)
-    peaks = peak_table([item for item, _ in found])
-    provenance = Provenance.of("find-peaks", config.model_dump(mode="json"), _files(inputs, links))
+        found, detector, beam, names = _from_raw(inputs, config, context)
+    n_frames = len(found)
+    peaks = peak_table([frame.peaks for frame in found])
+    sources = list(dict.fromkeys(names)) if inputs.raw else []
+    provenance = Provenance.of("find-peaks", config.model_dump(mode="json"), _files(inputs, sources))
     # Frames and rows of the peaks must match, so either all sources are linked or none.
-    hdf5_links = links if links and all("::" in link for link in links) else None
-    write_cxi_peaks(outputs.peaks, peaks, n_frames, detector, beam, provenance, hdf5_links)
+    linked = bool(sources) and all("::" in name for name in sources)
+    write_cxi_peaks(outputs.peaks, peaks, n_frames, detector, beam, provenance, sources if linked else None)
     if outputs.peak_list is not None:
-        write_crystfel_peak_list(outputs.peak_list, peaks, n_frames, detector, beam, provenance, list(links))
+        # Frames of several HDF5 files are found together behind the link beside the peaks.
+        frames = (sources[0] if len(sources) == 1 else str(outputs.peaks)) if linked else names
+        write_crystfel_peak_list(outputs.peak_list, peaks, n_frames, detector, beam, provenance, frames)
     counts = peaks.counts(n_frames)
-    without = sum(not background.known for _, background in found)
+    without = sum(not frame.known for frame in found)
     if without:
         context.say(f"{without} frames hold no valid pixel: no peaks were looked for")
     write_metrics(
@@ -126,24 +133,32 @@ def run(inputs: Inputs, outputs: Outputs, config: FindPeaksConfig, context: Cont
             "peaks_per_frame_max": int(counts.max()),
             "n_saturated_peaks": int(peaks.saturated.sum()),
             "bragg_intensity_total": float(peaks.intensity.sum(dtype=np.float64)),
-            "n_bad_reads": int(sum(len(background.invalid) for _, background in found)),
+            "n_bad_reads": sum(frame.n_bad_reads for frame in found),
         },
     )
 
 
-_Found = tuple[list[tuple[FramePeaks, Background]], Detector, Beam, int, tuple[str, ...]]
+@dataclass(frozen=True, eq=False)
+class _FrameResult:
+    """What stays of a frame; the curves of a million frames would fill the memory."""
+
+    peaks: FramePeaks
+    known: bool
+    n_bad_reads: int
+
+    @classmethod
+    def of(cls, peaks: FramePeaks, background: Background) -> _FrameResult:
+        return cls(peaks, background.known, len(background.invalid))
 
 
-def _files(inputs: Inputs, links: tuple[str, ...]) -> dict[str, Path]:
-    files = {f"frames{number}": Path(name.partition("::")[0]) for number, name in enumerate(links)}
+_Found = tuple[list[_FrameResult], Detector, Beam, list[str]]
+"""Results, geometry, and the name of each frame's source."""
+
+
+def _files(inputs: Inputs, sources: list[str]) -> dict[str, Path]:
+    files = {f"frames{number}": Path(name.partition("::")[0]) for number, name in enumerate(sources)}
     named = {role: getattr(inputs, role) for role in ("sparse", "geometry", "mask", "dark", "flat")}
     return files | {role: path for role, path in named.items() if path is not None}
-
-
-def _slim(peaks: FramePeaks, background: Background) -> tuple[FramePeaks, Background]:
-    """Drop the curves: of a million frames they would fill the memory."""
-    nothing = np.zeros(0)
-    return peaks, Background(nothing, nothing, background.n_kept.sum(keepdims=True), background.invalid[:0])
 
 
 def _from_raw(inputs: Inputs, config: FindPeaksConfig, context: Context) -> _Found:
@@ -153,12 +168,10 @@ def _from_raw(inputs: Inputs, config: FindPeaksConfig, context: Context) -> _Fou
         setup = set_up(raw, inputs.geometry, inputs.mask, inputs.dark, inputs.flat, config)
         frames = _peaks_of(raw, setup, config, context.threads)
         found = list(context.track(frames, "find peaks", "frames", raw.n_frames))
-        return found, setup.detector, setup.beam, raw.n_frames, raw.path_names
+        return found, setup.detector, setup.beam, raw.names_of_frames()
 
 
-def _peaks_of(
-    raw: RawFrames, setup: SeparationSetup, config: FindPeaksConfig, threads: int
-) -> Iterator[tuple[FramePeaks, Background]]:
+def _peaks_of(raw: RawFrames, setup: SeparationSetup, config: FindPeaksConfig, threads: int) -> Iterator[_FrameResult]:
     dtype = np.dtype(raw.dtype).newbyteorder("=")
     first = raw.deferred(0)().ravel().astype(dtype, copy=False)
 
@@ -169,8 +182,8 @@ def _peaks_of(
         finder.finder.shape_table(first)
         return finder
 
-    def work(worker: _Finder, read: Callable[[], NDArray[Any]]) -> tuple[FramePeaks, Background]:
-        return _slim(*worker.find(read().ravel().astype(dtype, copy=False)))
+    def work(worker: _Finder, read: Callable[[], NDArray[Any]]) -> _FrameResult:
+        return _FrameResult.of(*worker.find(read().ravel().astype(dtype, copy=False)))
 
     reads = (raw.deferred(number) for number in range(raw.n_frames))
     return map_in_order(reads, make_worker, work, threads)
@@ -197,7 +210,7 @@ def _from_sparse(inputs: Inputs, config: FindPeaksConfig, context: Context) -> _
 
         ring_sizes = np.diff(file.bins.ring_ptr).astype(np.float64)
 
-        def frames() -> Iterator[tuple[FramePeaks, Background]]:
+        def frames() -> Iterator[_FrameResult]:
             for start in range(0, file.n_frames, _FRAMES_A_READ):
                 part = reader.read(start, min(start + _FRAMES_A_READ, file.n_frames))
                 for place in range(part.n_frames):
@@ -205,9 +218,11 @@ def _from_sparse(inputs: Inputs, config: FindPeaksConfig, context: Context) -> _
                     mean, std = (
                         curves[place].astype(np.float64) for curves in (part.background_mean, part.background_std)
                     )
+                    pixel, intensity = part.pixel[hits], part.intensity[hits]
                     background = Background(mean, std, ring_sizes)
-                    found = finder.find_in_sparse(part.pixel[hits], part.intensity[hits], background, file.gap)
-                    yield _slim(found, background)
+                    peaks = finder.find_in_sparse(pixel, intensity, background, file.gap)
+                    n_bad = 0 if file.gap is None else int((np.isnan(intensity) | (intensity == file.gap)).sum())
+                    yield _FrameResult(peaks, n_bad < ring_sizes.sum(), n_bad)
 
         found = list(context.track(frames(), "find peaks", "frames", file.n_frames))
-        return found, detector, beam, file.n_frames, ()
+        return found, detector, beam, file.n_frames * [str(inputs.sparse)]
