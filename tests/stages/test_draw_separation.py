@@ -59,7 +59,11 @@ def write_quality(folder, name, cutoff):
     (folder / f"{name}.json").write_text(json.dumps(record))
     rows = ["shell,d_max_angstrom,d_min_angstrom,r_meas,i_over_sigma,cc_original", "0,,4,0.1,12,0.99"]
     (folder / f"{name}.csv").write_text("\n".join([*rows, "1,4,3,0.2,1.5,0.95", ""]))
-    sizes = {"kept_fraction": 0.02, "compression_ratio_to_uncompressed": 8.0, "compression_ratio_to_source": 0.7}
+    sizes = {
+        "kept_fraction": 0.02,
+        "compression_ratio_to_uncompressed": 8.0,
+        "compression_ratio_to_bitshuffle_lz4": 0.7,
+    }
     (folder / f"{name}_sparse.json").write_text(json.dumps(sizes | ({"cutoff_pick": cutoff} if cutoff else {})))
 
 
@@ -253,7 +257,7 @@ def test_quality_of_original_and_rebuilt_frames(monkeypatch, tmp_path, files):
     figure, rows = drawn(monkeypatch, tmp_path, pick(files, "spots", "shells", "sparsify"), configured("spot_quality"))
     np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0.01, 0.02])
     assert [row["frames"] for row in rows[::3]] == ["original", "n = 1", "n = 2"]
-    assert [row["compression_ratio_to_source"] for row in rows[:6]] == ["", "", "", "", "", "0.7"]
+    assert [row["compression_ratio_to_bitshuffle-LZ4"] for row in rows[:6]] == ["", "", "", "", "", "0.7"]
     for change, word in (
         ({"shells": files["shells"][:2]}, "3 files of --spots, found 2"),
         ({"sparsify": files["sparsify"][:1]}, "2 cut-offs"),

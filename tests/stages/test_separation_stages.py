@@ -344,10 +344,27 @@ def test_frames_of_mixed_kinds_are_not_linked_in_part(run):
     np.save(run.folder / "more.npy", run.frames[:2])
     with h5py.File(make_peaks(run, "one.cxi", cutoff_peak=5.0)) as file:
         assert file["entry_1/data_1/data"].shape == run.frames.shape
+    second = save(run.folder / "second.h5", run.frames[:3])
+    both = make_peaks(run, "both.cxi", raw=(*run.raw, second), cutoff_peak=5.0)
+    with h5py.File(both) as file:
+        assert file["entry_1/data_1/data"].shape == (9, *SHAPE)
     mixed = make_peaks(run, "mixed.cxi", raw=(*run.raw, str(run.folder / "more.npy")), cutoff_peak=5.0)
     with h5py.File(mixed) as file:
         assert "data_1" not in file["entry_1"]
         assert len(file["entry_1/result_1/nPeaks"]) == 8
+    sparse = make_peaks(run, "from_sparse.cxi", sparse=make_sparse(run), cutoff_peak=5.0)
+    for path, first, last in (
+        (run.folder / "one.cxi", ("raw.h5", "//0"), ("raw.h5", "//5")),
+        (both, ("both.cxi", "//0"), ("both.cxi", "//8")),
+        (mixed, ("raw.h5::/entry/data/data", "//"), ("more.npy", "//")),
+        (sparse, ("sparse.h5", "//"), ("sparse.h5", "//")),
+    ):
+        lines = path.with_suffix(".stream").read_text().splitlines()
+        names = [line.rpartition("/")[2] if "::" not in line else line for line in lines if "Image filename" in line]
+        events = [line.partition(": ")[2] for line in lines if line.startswith("Event")]
+        for place, (name, event) in ((0, first), (-1, last)):
+            assert names[place].endswith(name)
+            assert events[place] == event
 
 
 def test_photons_from_sparse_frames(run):

@@ -39,7 +39,6 @@ from fewphoton.stages.ring_curves import corrected_values, ring_curves, ring_rad
 from fewphoton.stages.separation_setup import SeparationSetup, read_image, set_up
 
 Config = DrawSeparationConfig
-
 _Drawn = tuple[style.Figure, list[dict[str, Any]]]
 
 
@@ -245,7 +244,8 @@ def _draw_spot_quality(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
         )
     cutoffs = _cutoffs(sizes, len(spots) - 1, config) if len(spots) > 1 else ()
     labels = _labels(spots, config) if config.labels else ("original", *(f"n = {cutoff:g}" for cutoff in cutoffs))
-    ratios = {"uncompressed frames": "compression_ratio_to_uncompressed", "source files": "compression_ratio_to_source"}
+    ratio = "compression_ratio_to"
+    ratios = {"uncompressed frames": f"{ratio}_uncompressed", "bitshuffle-LZ4": f"{ratio}_bitshuffle_lz4"}
     versions = []
     for number, (path, table, label) in enumerate(zip(spots, shells, labels, strict=True)):
         overall = read_metrics(path)
