@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install.sh all,test
 export PATH="$PWD/.venv/bin:$PATH"
+# One compiled function of it is what our peakfinder8 is compared with; its package is never imported.
+python -m pip install --quiet --no-deps --only-binary :all: ondamonitor==23.8.3 ||
+    echo "ondamonitor has no wheel for this Python: the comparison with its peakfinder8 will be skipped"
 ruff format --check .
 ruff check .
 mypy

@@ -202,3 +202,21 @@ def test_the_table_joins_frames_in_order():
     np.testing.assert_array_equal(table.intensity, np.concatenate([one.intensity, other.intensity]))
     assert len(peak_table([])) == 0
     assert isinstance(nothing, FramePeaks)
+
+
+def test_saturation_is_that_of_the_raw_values():
+    """A spot of 900 counts on a flat field of 10 is corrected to 90: it is saturated all the same."""
+    detector = flat_detector(40, 40)
+    beam = Beam(1.0)
+    norm = np.full(1600, 10.0, dtype=np.float32)
+    bins = azimuthal_bins(detector, beam, 5, norm=norm)
+    frame = np.random.default_rng(0).poisson(30.0, (40, 40)).astype(np.uint16)
+    frame[10, 12], frame[30, 22] = 900, 400
+    config = FindPeaksConfig(connected=1, n_bins=5, saturation=900, noise=0.1)
+    peaks, _ = PeakFinder(bins, detector.panel_numbers(), config, np.uint16).find(frame.ravel())
+    found = {
+        (round(float(s)), round(float(f))): bool(h)
+        for s, f, h in zip(peaks.slow_px, peaks.fast_px, peaks.saturated, strict=True)
+    }
+    assert found[10, 12]
+    assert not found[30, 22]

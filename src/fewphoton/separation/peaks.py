@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,23 @@ class PeakFinder:
         finder = self.finder
         values: NDArray[Any] = frame if finder.plain else finder.correct(frame)
         background = finder.find(frame, None if finder.plain else values)
-        return self.find_above(values, background), background
+        peaks = self.find_above(values, background)
+        if not finder.plain and finder.config.saturation is not None:
+            # Saturation is a matter of what was read, not of what it was corrected to.
+            peaks = replace(peaks, saturated=self._saturated(frame, peaks))
+        return peaks, background
+
+    def _saturated(self, frame: NDArray[Any], peaks: FramePeaks) -> NDArray[np.bool_]:
+        """Tell which peaks have a saturated pixel in their patch, bool `(n_peaks,)`."""
+        shape = self.finder.bins.frame_shape
+        hot = (frame >= self.finder.config.saturation) & (frame <= self.finder.largest) & self.finder.bins.usable
+        image = hot.reshape(shape)
+        half = self.config.patch_size // 2
+        flags = np.zeros(len(peaks), dtype=np.bool_)
+        for number, (slow, fast) in enumerate(zip(np.rint(peaks.slow_px), np.rint(peaks.fast_px), strict=True)):
+            rows = slice(max(0, int(slow) - half), int(slow) + half + 1)
+            flags[number] = image[rows, max(0, int(fast) - half) : int(fast) + half + 1].any()
+        return flags
 
     def find_in_sparse(
         self,

@@ -116,7 +116,7 @@ def run(inputs: Inputs, outputs: Outputs, config: SparsifyConfig, context: Conte
             "n_pixels_always_bad": setup.n_always_bad,
             "n_bad_reads": tally.n_bad_reads,
             "n_hits": tally.n_hits,
-            "kept_fraction": tally.n_hits / (tally.n_frames * n_pixels),
+            "kept_fraction": (tally.n_hits - tally.n_bad_reads) / (tally.n_frames * n_pixels),
             "background_mean": tally.background_sum / n_known if n_known else None,
             "bytes_uncompressed": raw_bytes,
             "bytes_source": sizes,
