@@ -71,7 +71,7 @@ def test_poisson_thresholds(kernels):
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.uint32, np.float32])
-def test_reach_ring_limit(kernels, dtype):
+def test_exceed_ring_limit(kernels, dtype):
     rng = np.random.default_rng(2)
     frame = rng.integers(0, 12, 200).astype(dtype)
     frame[:4] = np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else np.nan
@@ -82,9 +82,9 @@ def test_reach_ring_limit(kernels, dtype):
     else:
         limit = np.array([3, -2, 11, np.iinfo(np.int64).max], dtype=np.int64)
     picked = np.zeros(200, dtype=np.uint32)
-    n = kernels.reach_ring_limit(frame, ring, limit, picked)
+    n = kernels.exceed_ring_limit(frame, ring, limit, picked)
     with np.errstate(invalid="ignore"):
-        np.testing.assert_array_equal(picked[:n], np.flatnonzero(frame >= limit[ring]))
+        np.testing.assert_array_equal(picked[:n], np.flatnonzero(frame > limit[ring]))
     assert 0 < n < 200
 
 
@@ -184,7 +184,7 @@ def test_limits_of_rings_change_nothing(seed, tail, inclusive, cutoff):
             strong_pixels.poisson_thresholds(low_mean, tail, limit)
         bounds.append(np.append(np.ceil(limit) + (choose is np.maximum), np.inf))
     picked = np.zeros(len(frame), dtype=np.uint32)
-    n = strong_pixels.reach_ring_limit(frame, ring, bounds[0], picked)
+    n = strong_pixels.exceed_ring_limit(frame, ring, bounds[0] - 1, picked)
     options = (bounds[1], ring, *rule, 0.0, 5000.0)
     n = strong_pixels.keep_strong(frame, picked[:n], radius, FIRST, STEP, mean, std, *options)
     np.testing.assert_array_equal(picked[:n], kept(strong_pixels, frame, radius, ring, mean, std, NEVER, *rule))

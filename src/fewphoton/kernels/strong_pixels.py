@@ -77,10 +77,10 @@ def poisson_thresholds(mean: NDArray[np.float64], tail: float, threshold: NDArra
 
 
 @numba.njit(cache=True, nogil=True)
-def reach_ring_limit(
+def exceed_ring_limit(
     frame: NDArray[Any], bin_of_pixel: NDArray[np.uint16], ring_limit: NDArray[Any], picked: NDArray[np.uint32]
 ) -> int:
-    """List the pixels that reach the limit of their ring; return their number.
+    """List the pixels above the limit of their ring; return their number.
 
     One streaming pass: the pixel's bytes, 2 bytes of ring number, one look-up and one comparison, which is nearly
     always predicted right.
@@ -88,17 +88,17 @@ def reach_ring_limit(
     Parameters
     ----------
     frame : ndarray, `(n_pixels,)`
-        Frame; NaN reaches nothing.
+        Frame; NaN is above nothing.
     bin_of_pixel : ndarray of uint16, `(n_pixels,)`
         Ring of each pixel, ``n_bins`` for none.
     ring_limit : ndarray, `(n_bins + 1,)`
-        Limits; the last is out of reach.
+        Limits, best of the frame's own type; the last is its largest value, which nothing exceeds.
     picked : ndarray of uint32, `(n_pixels,)`
         Filled, increasing.
     """
     n_picked = 0
     for pixel in range(len(frame)):
-        if frame[pixel] >= ring_limit[bin_of_pixel[pixel]]:
+        if frame[pixel] > ring_limit[bin_of_pixel[pixel]]:
             picked[n_picked] = pixel
             n_picked += 1
     return n_picked

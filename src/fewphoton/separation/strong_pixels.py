@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import AzimuthalBins
-from fewphoton.kernels.strong_pixels import keep_strong, poisson_thresholds, reach_ring_limit
+from fewphoton.kernels.strong_pixels import exceed_ring_limit, keep_strong, poisson_thresholds
 from fewphoton.kernels.summed_excess import keep_summed_excess
 from fewphoton.separation.background import Background, BackgroundFinder
 
@@ -43,23 +43,32 @@ def ring_limits(
         else:
             limit = mean + np.maximum(floor, cutoff * np.hypot(std, noise))
         bounds.append(limit)
-    least, certain = bounds
+    least, certain = bounds if dtype.kind != "u" else (np.maximum(bound, 0.0) for bound in bounds)
     if dtype.kind == "f":
         edge = np.float32(np.inf)
         return (
             np.append(np.nextafter(least.astype(np.float32), -edge), edge),
             np.append(np.nextafter(certain.astype(np.float32), edge), edge),
         )
-    return _whole_limits(np.ceil(least), dtype), _whole_limits(np.floor(certain) + 1, dtype)
+    return _whole_limits(np.ceil(least)), _whole_limits(np.floor(certain) + 1)
 
 
-def _whole_limits(limit: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return limits for integer frames, the last out of reach, in the narrowest type that compares fast."""
-    wide = np.dtype(np.uint32 if dtype == np.uint16 else np.int64)
-    largest = 2.0**31 if wide == np.uint32 else 2.0**53
-    smallest = 0.0 if wide == np.uint32 else -largest
-    out_of_reach = 2**32 - 1 if wide == np.uint32 else 2**63 - 1
-    return np.append(np.clip(limit, smallest, largest).astype(wide), np.array(out_of_reach, dtype=wide))
+def _whole_limits(limit: NDArray[np.float64]) -> NDArray[Any]:
+    """Return limits for integer frames, int64, the last out of reach."""
+    largest = 2.0**53
+    return np.append(np.clip(limit, -largest, largest).astype(np.int64), np.int64(2**63 - 1))
+
+
+def _just_below(limit: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return values that exactly those exceed who reach the limits, in the frame's type, which compares fastest.
+
+    The last is the type's largest value, which gaps hold and nothing exceeds. Unsigned values cannot lie below a
+    limit of 0 or less; a strong pixel holds a photon at least, so 0 serves there.
+    """
+    if dtype.kind == "f":
+        return np.append(np.nextafter(limit[:-1], -np.float32(np.inf)), np.float32(np.inf)).astype(np.float32)
+    low, high = (int(end) for end in (np.iinfo(dtype).min, np.iinfo(dtype).max))
+    return np.append(np.clip(limit[:-1] - 1, low, high).astype(dtype), np.array(high, dtype=dtype))
 
 
 def strong_pixels(
@@ -100,7 +109,7 @@ def strong_pixels(
     picked = np.empty(len(values), dtype=np.uint32)
     bins = finder.bins
     least, certain = ring_limits(background, values.dtype, cutoff, noise, floor, tail)
-    n_near = reach_ring_limit(values, bins.bin_of_pixel, least, picked)
+    n_near = exceed_ring_limit(values, bins.bin_of_pixel, _just_below(least, values.dtype), picked)
     n_strong = keep_strong(
         values,
         picked[:n_near],
@@ -166,9 +175,9 @@ def summed_excess(
     if values.dtype.kind == "f":
         limit: NDArray[Any] = np.append(np.nextafter(ninth.astype(np.float32), -np.inf), np.inf).astype(np.float32)
     else:
-        limit = _whole_limits(ninth, values.dtype)
+        limit = _whole_limits(ninth)
     picked = np.empty(len(values), dtype=np.uint32)
-    n_near = reach_ring_limit(values, bins.bin_of_pixel, limit, picked)
+    n_near = exceed_ring_limit(values, bins.bin_of_pixel, _just_below(limit, values.dtype), picked)
     n_kept = keep_summed_excess(
         values,
         bins.frame_shape[1],
