@@ -63,7 +63,6 @@ class Scene:
         strong = np.flatnonzero(self.strong if candidates is None else candidates).astype(np.uint32)
         ring = np.where(self.masked, N_RINGS, np.minimum(self.radius / STEP, N_RINGS - 1)).astype(np.uint16)
         radius = np.where(self.masked, np.nan, self.radius).astype(np.float32)
-        marks = np.zeros(self.frame.size, dtype=np.bool_)
         columns = [np.empty(len(strong), dtype=np.float32) for _ in range(4)]
         columns += [np.empty(len(strong), dtype=np.int32), np.empty(len(strong), dtype=np.bool_)]
         n_peaks = kernels.find_in_patches(
@@ -80,14 +79,12 @@ class Scene:
             self.noise,
             self.cutoff,
             self.tail,
-            marks,
             self.half_width,
             self.connected,
             *self.valid,
             self.saturation,
             *columns,
         )
-        assert not marks.any()
         return np.column_stack([column[:n_peaks] for column in columns])
 
     def naive_peaks(self):

@@ -27,7 +27,6 @@ def find_in_patches(
     noise: float,
     cutoff: float,
     tail: float,
-    is_strong: NDArray[np.bool_],
     half_width: int,
     connected: int,
     smallest_valid: float,
@@ -45,8 +44,8 @@ def find_in_patches(
     A given pixel is a peak where none of its patch stands higher above the background (of equal ones the first
     does), where at least ``connected`` pixels of the patch are strong, and where its eight neighbours exist: next
     to a masked pixel, a bad read or a panel's edge the maximum may be hidden. Sums run over the pixels of the patch
-    that lie above the background. A strong pixel costs a byte a
-    patch pixel, and one that may be a peak about 30 operations a patch pixel.
+    that lie above the background. A strong pixel costs a step
+    or two along its list for each row of the patch, and one that may be a peak about 30 operations a patch pixel.
 
     Parameters
     ----------
@@ -62,8 +61,6 @@ def find_in_patches(
         Which pixels are strong, see there; ``tail`` where it is positive.
     panel_of_pixel : ndarray of int32, `(n_pixels,)`
         Panel of each pixel: neighbours in the array are neighbours in space only in the same one.
-    is_strong : ndarray of bool, `(n_pixels,)`
-        All False; used while working and left all False.
     half_width, connected : int
         Patch of ``2 half_width + 1`` pixels an edge, and the strong pixels it must hold.
     saturation : float
@@ -79,24 +76,33 @@ def find_in_patches(
     """
     n_bins = len(mean)
     n_slow = len(frame) // n_fast
-    for pixel in strong:
-        is_strong[pixel] = True
+    pointers = np.zeros(2 * half_width + 1, dtype=np.int64)
+    n_given = len(strong)
     n_peaks = 0
     for seed in strong:
         here = int(seed)
+        # Most strong pixels are noise and stand alone. Their list is sorted, so one pointer for each row of the patch
+        # counts neighbours without touching the frame (pixels beyond a row's end may be counted; the patch decides).
+        if connected > 1:
+            found = 0
+            for line in range(2 * half_width + 1):
+                start = here + (line - half_width) * n_fast - half_width
+                entry = pointers[line]
+                while entry < n_given and strong[entry] < start:
+                    entry += 1
+                pointers[line] = entry
+                while entry < n_given and strong[entry] <= start + 2 * half_width:
+                    found += 1
+                    entry += 1
+            if found < connected:
+                continue
         slow, fast = here // n_fast, here % n_fast
+        if slow == 0 or slow == n_slow - 1 or fast == 0 or fast == n_fast - 1:
+            continue
         first_row: int = max(0, slow - half_width)
         last_row: int = min(n_slow - 1, slow + half_width)
         first_column: int = max(0, fast - half_width)
         last_column: int = min(n_fast - 1, fast + half_width)
-        # Most strong pixels are noise and stand alone: counting marks is cheap, so it comes first.
-        found = 0
-        if connected > 1:
-            for row in range(first_row, last_row + 1):
-                for column in range(first_column, last_column + 1):
-                    found += is_strong[row * n_fast + column]
-        if (connected > 1 and found < connected) or slow == 0 or slow == n_slow - 1 or fast == 0 or fast == n_fast - 1:
-            continue
         panel = panel_of_pixel[here]
         left, share = between_rings(radius[here], first_centre, step, n_bins)
         right = min(left + 1, n_bins - 1)
@@ -147,6 +153,4 @@ def find_in_patches(
             n_strong[n_peaks] = found
             saturated[n_peaks] = clipped
             n_peaks += 1
-    for pixel in strong:
-        is_strong[pixel] = False
     return n_peaks

@@ -156,7 +156,8 @@ class BackgroundFinder:
             norm = np.ones(len(bins.radius), np.float32) if not len(self.normalization) else self.normalization
             self._norm_sorted = np.empty(self._n_used + 1, dtype=np.float32)
             sort_by_ring(norm, bins.place, self._norm_sorted)
-            self._raw_sorted = np.empty(self._n_used + 1, dtype=np.float32)
+            own = not len(self.dark) and self._formula is None
+            self._raw_sorted = _EMPTY if own else np.empty(self._n_used + 1, dtype=np.float32)
         self._table: NDArray[np.uint32] | None = None
         self._lowest = 0
         if self._counts:
@@ -262,7 +263,7 @@ class BackgroundFinder:
             if self._largest_background < self.largest:
                 values = np.where(frame > self._largest_background, np.float32(np.nan), values)
             sort_by_ring(values, place, self._sorted)
-            if len(self._norm_sorted):
+            if len(self._norm_sorted) and len(self._raw_sorted):
                 variance = frame
                 if self._formula is not None:
                     variance, floor = self._formula(frame), 0.0

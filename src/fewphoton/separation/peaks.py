@@ -67,7 +67,6 @@ class PeakFinder:
         self.finder = BackgroundFinder(bins, config, dtype, dark)
         self.config = config
         self._panel = panel_of_pixel
-        self._marks = np.zeros(len(panel_of_pixel), dtype=np.bool_)
         self._sparse: NDArray[np.float32] | None = None
         self._empty = 0.0
 
@@ -159,7 +158,6 @@ class PeakFinder:
             finder.config.noise,
             self.config.cutoff_peak,
             normal_tail(self.config.cutoff_peak) if finder.config.error_model == "poisson_tail" else 0.0,
-            self._marks,
             self.config.patch_size // 2,
             0 if self.config.method == "sums" else self.config.connected,
             -np.inf if free else finder.smallest,
