@@ -155,7 +155,8 @@ def draw_values(
         entry = start + np.int64(scaled >> np.uint64(32))
         own, other = value[entry], alias_value[entry]
         low = own if np.uint32(scaled) < accept[entry] else other
-        part = np.float32(mixed_bits(counter ^ _MIX_1) >> np.uint64(40)) * np.float32(2.0**-24)
+        # Bits that chose neither ring nor entry.
+        part = np.float32((bits >> np.uint64(16)) & np.uint64(0xFFFF)) * np.float32(2.0**-16)
         frame[pixel] = low + part * width[ring]
 
 

@@ -204,11 +204,15 @@ def value_tables(
             # A little less, so that no float32 sum of an interval's end and a place inside it rounds up to the limit.
             high = max(low, limit[ring] - (abs(limit[ring]) + std[ring]) * 2.0**-22)
         step = (high - low) / n_intervals
+        below = 0.0
+        if std[ring] > 0.0:
+            below = normal_below((low - mean[ring]) / std[ring])
         for place in range(n_intervals):
             value[start + place] = low + place * step
             if std[ring] > 0.0:
                 upper = normal_below((low + (place + 1) * step - mean[ring]) / std[ring])
-                probability[place] = upper - normal_below((low + place * step - mean[ring]) / std[ring])
+                probability[place] = upper - below
+                below = upper
             else:
                 probability[place] = 1.0
         part = slice(start, start + n_intervals)
