@@ -81,6 +81,7 @@ class Scene:
             self.tail,
             self.half_width,
             self.connected,
+            float(np.ptp(self.mean)),
             *self.valid,
             self.saturation,
             *columns,

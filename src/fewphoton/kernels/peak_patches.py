@@ -29,6 +29,7 @@ def find_in_patches(
     tail: float,
     half_width: int,
     connected: int,
+    slack: float,
     smallest_valid: float,
     largest_valid: float,
     saturation: float,
@@ -63,6 +64,9 @@ def find_in_patches(
         Panel of each pixel: neighbours in the array are neighbours in space only in the same one.
     half_width, connected : int
         Patch of ``2 half_width + 1`` pixels an edge, and the strong pixels it must hold.
+    slack : float
+        Largest difference of the background between pixels that touch: a neighbour that holds more than this beyond
+        a pixel's value stands higher whatever the background.
     saturation : float
         Pixels at or above are saturated.
     slow_px, fast_px, intensity, sigma, n_strong, saturated : ndarray, `(n,)`
@@ -98,6 +102,12 @@ def find_in_patches(
                 continue
         slow, fast = here // n_fast, here % n_fast
         if slow == 0 or slow == n_slow - 1 or fast == 0 or fast == n_fast - 1:
+            continue
+        # Most strong pixels of a spot lie beside a higher one: four loads tell.
+        highest = np.float64(frame[here]) + slack
+        if np.float64(frame[here + 1]) > highest or np.float64(frame[here - 1]) > highest:
+            continue
+        if np.float64(frame[here + n_fast]) > highest or np.float64(frame[here - n_fast]) > highest:
             continue
         first_row: int = max(0, slow - half_width)
         last_row: int = min(n_slow - 1, slow + half_width)

@@ -13,7 +13,7 @@ from fewphoton.data import AzimuthalBins, PeakTable
 from fewphoton.kernels.peak_patches import find_in_patches
 from fewphoton.separation.background import Background, BackgroundFinder
 from fewphoton.separation.sparsify import gap_value
-from fewphoton.separation.strong_pixels import normal_tail, strong_pixels, summed_excess
+from fewphoton.separation.strong_pixels import normal_tail, steepest, strong_pixels, summed_excess
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +160,7 @@ class PeakFinder:
             normal_tail(self.config.cutoff_peak) if finder.config.error_model == "poisson_tail" else 0.0,
             self.config.patch_size // 2,
             0 if self.config.method == "sums" else self.config.connected,
+            steepest(background.mean, bins),
             -np.inf if free else finder.smallest,
             np.inf if free else finder.largest,
             saturation,

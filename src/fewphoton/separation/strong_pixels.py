@@ -131,7 +131,7 @@ def strong_pixels(
     return picked[:n_strong].copy()
 
 
-def _steepest(curve: NDArray[np.float64], bins: AzimuthalBins) -> float:
+def steepest(curve: NDArray[np.float64], bins: AzimuthalBins) -> float:
     """Return the largest difference of a curve between pixels that touch in a row or column."""
     n_rings = min(int(bins.pixel_step / bins.step) + 2, len(curve) - 1)
     return float(max((np.abs(curve[k:] - curve[:-k]).max() for k in range(1, n_rings + 1)), default=0.0))
@@ -189,7 +189,7 @@ def summed_excess(
         expected,
         background.std,
         np.append(least, np.inf),
-        _steepest(expected, bins),
+        steepest(expected, bins),
         noise,
         false_probability if counts else 0.0,
         deviations,
