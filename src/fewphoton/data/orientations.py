@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewphoton.data.arrays import frozen_array
+from fewphoton.data.point_group import PointGroup
+from fewphoton.data.reduced_rotations import reduced_sample
+from fewphoton.data.rotation_group import rotation_group_sample
 from fewphoton.errors import DataError, GeometryError
 
 
@@ -99,3 +102,19 @@ class Orientations:
     def shard(self, start: int, stop: int) -> NDArray[np.float64]:
         """Rotation matrices of the orientations ``start`` to ``stop - 1``, `(stop - start, 3, 3)`."""
         return self.matrices()[start:stop]
+
+    @classmethod
+    def over_rotation_group(cls, level: int, point_group: PointGroup | None = None) -> Orientations:
+        """Sample all rotations by the 600-cell subdivided ``level`` times, up to the symmetry of the sample.
+
+        10 (5 n^3 + n) rotations at level n, divided by the order of ``point_group``; neighbours are about 75/n degrees
+        apart. See :func:`fewphoton.data.reduced_rotations.reduced_sample`.
+
+        Raises
+        ------
+        DataError
+            If the level is below 1.
+        """
+        if point_group is None:
+            return cls(*rotation_group_sample(level))
+        return cls(*reduced_sample(level, point_group))
