@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from fewphoton.config import ReconstructConfig
+from fewphoton.config.reconstruct import RECOMMENDED
 from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.emc.communicator import Serial
+from fewphoton.emc.held_out import held_out_frames
 from fewphoton.emc.problem import Problem
-from fewphoton.emc.reconstruct import beta_at, default_orientations, reconstruct
+from fewphoton.emc.reconstruct import default_orientations, reconstruct
 from fewphoton.errors import ConvergenceError, DataError
+from fewphoton.photons.thin import thin
 from tests.emc.conftest import CONFIG
 
 
@@ -86,10 +90,183 @@ def test_foreign_checkpoint_is_refused(problem, experiment, orientations):
         reconstruct(problem, experiment.crystal, orientations, CONFIG, Serial(), store)
 
 
-def test_annealing_schedule():
-    config = ReconstructConfig(beta_start=0.1, beta_factor=2, beta_every=3)
-    assert [beta_at(config, n) for n in (1, 3, 4, 7, 10, 13)] == [0.1, 0.1, 0.2, 0.4, 0.8, 1.0]
-    assert beta_at(ReconstructConfig(), 1) == 1.0
+OPTIONS = {
+    "annealed": {"beta_start": "automatic", "beta_factor": 2.0, "beta_every": 1},
+    "march": {"march": ({"iterations": 4, "orientation_stride": 2, "q_fraction": 0.5},)},
+    "squarem": {"acceleration": "squarem"},
+    "squarem on logarithms": {"acceleration": "squarem", "acceleration_scale": "log"},
+    "minibatch": {"minibatch": {"iterations": 5, "fraction": 0.5}},
+    "laue": {"symmetry": "laue"},
+    "held out": {"held_out": {"fraction": 0.1, "every": 3, "patience": 9}},
+    "recommended": {"preset": "recommended"},
+    "all": {
+        "march": (
+            {"iterations": 3, "orientation_stride": 4, "q_fraction": 0.4},
+            {"iterations": 2, "orientation_stride": 2, "q_fraction": 0.7},
+        ),
+        "minibatch": {"iterations": 4, "fraction": 0.5},
+        "acceleration": "squarem",
+        "symmetry": "laue",
+        "held_out": {"fraction": 0.1, "every": 2, "patience": 9},
+    },
+}
+
+
+def with_options(**options):
+    return ReconstructConfig.model_validate({**CONFIG.model_dump(mode="json", exclude_defaults=True), **options})
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_find_the_orientations_and_resume_anywhere(problem, experiment, orientations, photons, name):
+    config = with_options(**OPTIONS[name], checkpoint_every=1)
+    whole = reconstruct(problem, experiment.crystal, orientations, config, Serial())
+    error = (whole.orientations.best_angle_deg - photons.table.omega_deg + 180) % 360 - 180
+    assert np.mean(np.abs(error) <= whole.orientations.step_deg) > 0.9
+    for dies_after in (2, 4, 8, 10) if name == "all" else (5,):
+        if dies_after >= len(whole.records):
+            continue
+        store = MemoryStore(dies_after)
+        with pytest.raises(KeyboardInterrupt):
+            reconstruct(problem, experiment.crystal, orientations, config, Serial(), store)
+        assert len(store.state.records) == dies_after
+        resumed = reconstruct(problem, experiment.crystal, orientations, config, Serial(), store)
+        assert resumed.volume.values.tobytes() == whole.volume.values.tobytes()
+        assert [record.change for record in resumed.records] == [record.change for record in whole.records]
+
+
+def test_options_are_off_by_default(result):
+    plain = ReconstructConfig()
+    assert (plain.march, plain.minibatch, plain.acceleration, plain.symmetry, plain.held_out, plain.preset) == (
+        (),
+        None,
+        "none",
+        "none",
+        None,
+        "none",
+    )
+    assert {(record.stage, record.orientations, record.frames, record.beta) for record in result.records} == {
+        (0, 160, 400, 1.0)
+    }
+    assert not any(record.extrapolation or record.rejected for record in result.records)
+
+
+def test_explicit_keys_win_over_the_preset():
+    filled = ReconstructConfig(preset="recommended")
+    assert all(
+        getattr(filled, key) == getattr(ReconstructConfig(**{key: value}), key) for key, value in RECOMMENDED.items()
+    )
+    assert filled != ReconstructConfig()
+    assert ReconstructConfig(preset="recommended", acceleration="none", symmetry="none").symmetry == "none"
+    # A dumped configuration is complete, and reading it back must not fill anything.
+    kept = ReconstructConfig(preset="recommended", acceleration="none")
+    assert ReconstructConfig.model_validate(kept.model_dump(mode="json")) == kept
+
+
+def test_the_march_uses_what_it_says(problem, experiment, orientations):
+    config = with_options(march=({"iterations": 3, "orientation_stride": 2, "q_fraction": 0.5},), max_iterations=5)
+    found = reconstruct(problem, experiment.crystal, orientations, config, Serial())
+    assert [(record.stage, record.orientations) for record in found.records] == [(0, 80)] * 3 + [(1, 160)] * 2
+    assert found.volume.values.shape == (problem.rows.n_voxels,) * 3
+
+
+def test_a_march_that_leaves_nothing_is_refused():
+    with pytest.raises(ValidationError, match="leave none of max_iterations"):
+        ReconstructConfig(march=[{"iterations": 200}], max_iterations=200)
+
+
+def test_squarem_needs_fewer_iterations_to_the_same_likelihood(experiment, photons, rows, orientations):
+    few = PhotonFrames.concatenate(list(thin([photons], 0.5, 3)))
+    problem = Problem.build([few], rows, experiment.crystal, orientations, 400, Serial())
+
+    def run(**options):
+        config = with_options(max_iterations=120, tolerance=1e-3, **options)
+        return reconstruct(problem, experiment.crystal, orientations, config, Serial())
+
+    plain, fast = run(), run(acceleration="squarem")
+    assert plain.converged
+    assert fast.converged
+    assert len(fast.records) < 0.8 * len(plain.records)
+    assert fast.records[-1].log_likelihood_per_photon > plain.records[-1].log_likelihood_per_photon - 1e-3
+    assert any(record.extrapolation > 1 and not record.rejected for record in fast.records)
+
+
+def test_bad_extrapolations_are_taken_back(problem, experiment, orientations, monkeypatch):
+    def flattened(first, second, third, scale, limit):
+        return np.full_like(third, third.mean()), 2.0
+
+    plain = reconstruct(problem, experiment.crystal, orientations, with_options(max_iterations=4), Serial())
+    monkeypatch.setattr("fewphoton.emc.reconstruct.extrapolate", flattened)
+    config = with_options(max_iterations=6, acceleration="squarem")
+    guarded = reconstruct(problem, experiment.crystal, orientations, config, Serial())
+    assert [record.rejected for record in guarded.records] == [0, 0, 1, 0, 0, 1]
+    assert guarded.volume.values.tobytes() == plain.volume.values.tobytes()
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_no_run_ends_on_an_unproven_extrapolation(problem, experiment, orientations, iterations):
+    found = [
+        reconstruct(
+            problem,
+            experiment.crystal,
+            orientations,
+            with_options(max_iterations=iterations, acceleration=acceleration),
+            Serial(),
+        ).volume.values.tobytes()
+        for acceleration in ("none", "squarem")
+    ]
+    assert found[0] == found[1]
+
+
+def test_minibatches_differ_and_end(problem, experiment, orientations):
+    store = MemoryStore()
+    config = with_options(minibatch={"iterations": 3, "fraction": 0.25}, max_iterations=5)
+    found = reconstruct(problem, experiment.crystal, orientations, config, Serial(), store)
+    assert [record.frames for record in found.records] == [100] * 3 + [400] * 2
+    assert store.state.memory == {}
+
+
+def test_held_out_frames_have_no_part_in_the_volume(experiment, photons, rows, orientations):
+    config = with_options(held_out={"fraction": 0.25, "every": 4, "patience": 9}, max_iterations=8)
+    marks = held_out_frames(photons.n_frames, 0.25, config.seed)
+    # The kept-out frames become copies of one frame; only their own likelihood may notice.
+    order = np.where(marks, np.flatnonzero(marks)[0], np.arange(photons.n_frames))
+    volumes, looks = [], []
+    for frames in (photons, photons.take(order)):
+        problem = Problem.build([frames], rows, experiment.crystal, orientations, 128, Serial())
+        found = reconstruct(problem, experiment.crystal, orientations, config, Serial())
+        volumes.append(found.volume.values)
+        looks.append([record.held_out_log_likelihood_per_photon for record in found.records])
+        assert [record.frames for record in found.records] == [300] * 8
+    np.testing.assert_allclose(volumes[1], volumes[0], atol=1e-3 * volumes[0].max())
+    assert np.isfinite(looks[0]).tolist() == [False, False, False, True] * 2
+    assert abs(looks[0][-1] - looks[1][-1]) > 1e-3
+
+
+def test_held_out_likelihood_stops_the_run(problem, experiment, orientations):
+    config = with_options(held_out={"fraction": 0.1, "every": 1, "patience": 2, "minimum_gain": 0.5}, max_iterations=30)
+    found = reconstruct(problem, experiment.crystal, orientations, config, Serial())
+    assert found.stopped_by == "held_out"
+    assert not found.converged
+    assert len(found.records) < 30
+
+
+def test_symmetry_helps_where_photons_are_few(experiment, photons, rows, orientations):
+    few = photons.take(slice(0, 400, 4))
+    problem = Problem.build([few], rows, experiment.crystal, orientations, 128, Serial())
+    truth = experiment.true_volume(rows.n_voxels, rows.voxels_per_cell)
+    correlation = {}
+    for symmetry in ("none", "laue"):
+        store = MemoryStore()
+        config = with_options(symmetry=symmetry)
+        found = reconstruct(problem, experiment.crystal, orientations, config, Serial(), store)
+        hkl = experiment.crystal.lattice_points(0.45)
+        place = tuple(np.rint(found.volume.voxel_of(hkl)).astype(int).T)
+        seen = found.volume.weight[place] > 0
+        correlation[symmetry] = np.corrcoef(store.state.volume[place][seen], truth.values[place][seen])[0, 1]
+    assert correlation["laue"] > correlation["none"] + 0.05
+    mirrored = store.state.volume[::-1, ::-1, ::-1]
+    np.testing.assert_allclose(store.state.volume, mirrored, atol=1e-12)
+    assert not np.allclose(found.volume.values, found.volume.values[::-1, ::-1, ::-1], atol=1e-6)
 
 
 def test_default_angles_are_those_of_the_paper():

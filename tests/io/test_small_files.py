@@ -12,10 +12,8 @@ import yaml
 
 from fewphoton.data import Crystal
 from fewphoton.data.orientations import rotation_about_axis
-from fewphoton.emc.iteration import IterationRecord
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.crystal_description import read_crystal, write_crystal
-from fewphoton.io.emc_checkpoint import CheckpointFile
 from fewphoton.io.fetch import fetch, local_folder
 from fewphoton.io.geometry_files import read_geometry
 from fewphoton.io.geometry_yaml import write_geometry_yaml
@@ -90,22 +88,6 @@ def test_crystal_descriptions(tmp_path):
         (tmp_path / "bad.yaml").write_text(yaml.safe_dump({**content, **change}))
         with pytest.raises(InputFileError, match=message):
             read_crystal(tmp_path / "bad.yaml")
-
-
-def test_checkpoints_belong_to_their_inputs(tmp_path):
-    records = [IterationRecord(n, 0.1 / n, -1.0, 2.0, 3.0, 1.0, 0.1, 0.2, 0.3) for n in (1, 2)]
-    volume = np.random.default_rng(0).random((4, 4, 4))
-    file = CheckpointFile(tmp_path / "c.h5", {"a": 1})
-    assert file.read() is None
-    file.write(volume, records)
-    back, rows = file.read()
-    assert back.tobytes() == volume.tobytes()
-    assert [IterationRecord(**row) for row in rows] == records
-    assert CheckpointFile(tmp_path / "c.h5", {"a": 2}).read() is None
-    (tmp_path / "c.h5").write_bytes((tmp_path / "c.h5").read_bytes()[:100])
-    assert file.read() is None
-    file.remove()
-    assert not (tmp_path / "c.h5").exists()
 
 
 def test_provenance_round_trip_and_digests(tmp_path):

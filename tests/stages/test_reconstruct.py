@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,9 @@ def folder(tmp_path_factory):
     return place
 
 
-def arguments(folder: Path, name: str, *extra: str, iterations: int = 12) -> list[str]:
+def arguments(
+    folder: Path, name: str, *extra: str, iterations: int = 12, options: dict[str, Any] | None = None
+) -> list[str]:
     out = folder / name
     config = {
         "grid": {"voxels_per_cell": 4},
@@ -53,6 +56,7 @@ def arguments(folder: Path, name: str, *extra: str, iterations: int = 12) -> lis
         "max_iterations": iterations,
         "tolerance": 0,
         "checkpoint_every": 3,
+        **(options or {}),
     }
     files = ["--frames", str(folder / "frames.h5"), "--crystal", str(folder / "crystal.yaml")]
     for flag, file in (
@@ -86,10 +90,8 @@ def test_outputs_tell_the_run(serial):
 @pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_change_nothing_but_rounding(folder, serial, ranks):
-    launcher = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert launcher, "mpiexec is missing: install the extra bundled-mpi"
     words = arguments(folder, f"ranks{ranks}", "--expect-ranks", str(ranks), "--quiet")
-    subprocess.run([launcher, "-n", str(ranks), sys.executable, "-m", "fewphoton", *words], check=True, timeout=300)
+    subprocess.run([launcher(), "-n", str(ranks), sys.executable, "-m", "fewphoton", *words], check=True, timeout=300)
     one, many = (read_volume_file(place / "volume.h5").volume for place in (serial, folder / f"ranks{ranks}"))
     np.testing.assert_allclose(many.values, one.values, atol=1e-6 * one.values.max())
     first, second = (read_orientation_file(place / "orientations.h5") for place in (serial, folder / f"ranks{ranks}"))
@@ -109,11 +111,10 @@ def test_a_singleton_start_is_refused(folder):
 
 @pytest.mark.mpi
 def test_a_failing_rank_ends_the_job(folder):
-    launcher = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     words = arguments(folder, "failing", "--expect-ranks", "2", "--quiet")
     words[words.index("--frames") + 1] = str(folder / "missing.h5")
     done = subprocess.run(
-        [launcher, "-n", "2", sys.executable, "-m", "fewphoton", *words],
+        [launcher(), "-n", "2", sys.executable, "-m", "fewphoton", *words],
         capture_output=True,
         text=True,
         timeout=120,
@@ -137,12 +138,99 @@ def test_killed_and_restarted_gives_the_same_bytes(folder, serial):
         assert (folder / "killed" / name).read_bytes() == (serial / name).read_bytes()
 
 
-def test_a_broken_checkpoint_starts_the_run_anew(folder, serial):
-    place = folder / "broken"
+@pytest.mark.parametrize("damage", ["foreign", "truncated"])
+def test_a_broken_checkpoint_is_a_typed_error_and_its_removal_helps(folder, serial, damage, capsys):
+    place = folder / f"broken-{damage}"
     place.mkdir()
-    (place / "checkpoint.h5").write_bytes(b"no checkpoint at all")
-    assert main(arguments(folder, "broken", "--quiet")) == 0
+    whole = (serial / "checkpoint.h5").read_bytes()
+    (place / "checkpoint.h5").write_bytes(b"no checkpoint" if damage == "foreign" else whole[: len(whole) // 2])
+    assert main(arguments(folder, place.name, "--quiet")) == 1
+    message = capsys.readouterr().err
+    assert "InputFileError" in message
+    assert "checkpoint.h5" in message
+    assert "Remove the checkpoint" in message
+    assert not (place / "volume.h5").exists()
+    (place / "checkpoint.h5").unlink()
+    assert main(arguments(folder, place.name, "--quiet")) == 0
     assert (place / "volume.h5").read_bytes() == (serial / "volume.h5").read_bytes()
+
+
+EVERYTHING: dict[str, Any] = {
+    "march": [{"iterations": 3, "orientation_stride": 2, "q_fraction": 0.6}],
+    "minibatch": {"iterations": 2, "fraction": 0.5},
+    "acceleration": "squarem",
+    "symmetry": "laue",
+    "held_out": {"fraction": 0.1, "every": 4, "patience": 9},
+}
+
+
+def launcher() -> str:
+    found = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert found, "mpiexec is missing: install the extra bundled-mpi"
+    return found
+
+
+@pytest.fixture(scope="module")
+def with_everything(folder) -> Path:
+    assert main(arguments(folder, "everything", "--quiet", options=EVERYTHING)) == 0
+    return folder / "everything"
+
+
+def test_options_are_told(with_everything):
+    rows = read_table(with_everything / "iterations.csv")
+    assert [int(row["stage"]) for row in rows] == [0] * 3 + [1] * 9
+    assert [int(row["orientations"]) for row in rows] == [80] * 3 + [160] * 9
+    assert [int(row["frames"]) for row in rows] == [180] * 2 + [360] * 10
+    assert [bool(row["held_out_log_likelihood_per_photon"]) for row in rows] == [False, False, False, True] * 3
+    assert any(float(row["extrapolation"]) > 0 for row in rows)
+    assert read_metrics(with_everything / "metrics.json")["stopped_by"] == "iterations"
+
+
+def killed_after(folder: Path, name: str, number: int, options: dict[str, Any]) -> Path:
+    """A run that ended with the checkpoint of iteration ``number``, as a killed job leaves it."""
+    import h5py
+
+    from fewphoton.emc import reconstruct as loop
+
+    class Killed(Exception):
+        pass
+
+    def dying(state: Any, *rest: Any) -> Any:
+        if len(state.records) == number:
+            raise Killed
+        return advance(state, *rest)
+
+    advance = loop._advance
+    words = arguments(folder, name, "--quiet", options=options | {"checkpoint_every": number})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_advance", dying)
+        with pytest.raises(Killed):
+            main(words)
+    with h5py.File(folder / name / "checkpoint.h5") as file:
+        assert len(file["records/iteration"]) == number
+    return folder / name
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, 7, 10])
+def test_options_resume_to_the_same_bytes(folder, with_everything, number):
+    place = killed_after(folder, f"resumed{number}", number, EVERYTHING)
+    assert main(arguments(folder, place.name, "--quiet", options=EVERYTHING)) == 0
+    for name in OUTPUTS:
+        assert (place / name).read_bytes() == (with_everything / name).read_bytes()
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("number", [0, 2, 7])
+def test_options_on_two_ranks_from_the_start_and_from_a_serial_checkpoint(folder, with_everything, number):
+    name = f"two-ranks-from-{number}"
+    if number:
+        killed_after(folder, name, number, EVERYTHING)
+    words = arguments(folder, name, "--expect-ranks", "2", "--quiet", options=EVERYTHING)
+    subprocess.run([launcher(), "-n", "2", sys.executable, "-m", "fewphoton", *words], check=True, timeout=300)
+    one, many = (read_volume_file(place / "volume.h5").volume for place in (with_everything, folder / name))
+    np.testing.assert_allclose(many.values, one.values, atol=1e-3 * one.values.max())
+    first, second = (read_orientation_file(place / "orientations.h5") for place in (with_everything, folder / name))
+    assert np.mean(first.best_orientation == second.best_orientation) > 0.99
 
 
 def test_a_checkpoint_of_other_parameters_is_not_used(folder, serial):

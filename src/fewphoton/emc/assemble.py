@@ -11,6 +11,7 @@ from fewphoton.data import Crystal, IntensityVolume, Orientations, PhotonFrames
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.errors import DataError
 from fewphoton.kernels.threads import threads_in_use
+from fewphoton.kernels.volume_change import divide_by_weight
 from fewphoton.kernels.volume_slices import compress
 
 _VIEWS_AT_A_TIME = 128
@@ -78,7 +79,8 @@ class Assembler:
         order = np.argsort(view, kind="stable")
         view, row, count, half = view[order], row[order], count[order], half[order]
         rotations = self._orientations.matrices()
-        total = np.zeros((2, *(rows.n_voxels,) * 3, 2))
+        pixel_ones, view_ones = np.ones(rows.n_rows), np.ones(_VIEWS_AT_A_TIME)
+        photon_sums, weights = (np.zeros((2, *(rows.n_voxels,) * 3)) for _ in range(2))
         for start in range(0, len(rotations), _VIEWS_AT_A_TIME):
             stop = min(start + _VIEWS_AT_A_TIME, len(rotations))
             transforms = rows.transforms(self._crystal, rotations[start:stop])
@@ -90,24 +92,35 @@ class Assembler:
                 chosen = slice(first, last), half[first:last] == part
                 place = row[chosen[0]][chosen[1]].astype(np.int64) * (stop - start) + view[chosen[0]][chosen[1]] - start
                 photons = np.bincount(place, count[chosen[0]][chosen[1]], minlength=rows.n_rows * (stop - start))
-                compress(
-                    photons.reshape(rows.n_rows, stop - start).astype(np.float32),
-                    exposure,
-                    rows.response,
-                    rows.q_inv_angstrom,
-                    transforms,
-                    rows.origin,
-                    threads_in_use(),
-                    total[part],
-                )
-        even, odd = (_ratio(part, rows.voxels_per_cell) for part in total)
-        return _ratio(total.sum(axis=0), rows.voxels_per_cell), (even, odd)
+                for views, pixel_factor, view_factor, volume in (
+                    (
+                        photons.reshape(rows.n_rows, stop - start).astype(np.float32),
+                        pixel_ones,
+                        view_ones[: stop - start],
+                        photon_sums,
+                    ),
+                    (None, rows.response, exposure, weights),
+                ):
+                    compress(
+                        views,
+                        pixel_factor,
+                        view_factor,
+                        rows.q_inv_angstrom,
+                        transforms,
+                        rows.origin,
+                        threads_in_use(),
+                        volume[part],
+                    )
+        # The sums over both halves come first: a mean takes the place of its sums.
+        both = _mean(photon_sums.sum(axis=0), weights.sum(axis=0), rows.voxels_per_cell)
+        even, odd = (_mean(photon_sums[part], weights[part], rows.voxels_per_cell) for part in (0, 1))
+        return both, (even, odd)
 
 
-def _ratio(total: NDArray[np.float64], voxels_per_cell: int) -> IntensityVolume:
-    weight = np.ascontiguousarray(total[..., 1])
-    values = np.divide(total[..., 0], weight, out=np.zeros_like(weight), where=weight > 0)
-    return IntensityVolume(values, weight, voxels_per_cell)
+def _mean(photons: NDArray[np.float64], weight: NDArray[np.float64], voxels_per_cell: int) -> IntensityVolume:
+    """Divide summed photons by their weight, in place."""
+    divide_by_weight(photons, weight)
+    return IntensityVolume(photons, weight, voxels_per_cell)
 
 
 def assemble(

@@ -1,7 +1,7 @@
 """One iteration: expand, maximize, compress (Ayyer et al. 2015, doi:10.1107/S2052252514022313, section 2).
 
 Orientations are sharded over ranks. Ranks meet three times: for the largest log-likelihood of each frame, for its
-normalisation, and for the sum of their volumes.
+normalisation, and for the sum of their volumes. A rank alone joins the first two with the likelihood in one pass.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,23 @@ from numpy.typing import NDArray
 from fewphoton.data import IntensityVolume
 from fewphoton.emc.batches import FrameBatch
 from fewphoton.emc.communicator import Communicator
+from fewphoton.emc.iteration_record import IterationRecord, relative_change
+from fewphoton.emc.log_table import LogTable, TableType
+from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
 from fewphoton.errors import ConvergenceError
+from fewphoton.kernels.aligned_table import aligned_table, padded_columns
 from fewphoton.kernels.orientation_probability import (
-    column_sums,
     exponentiate,
     log_expected,
     normalize_rows,
+    posterior_rows,
     row_maxima,
     weighted_column_sums,
 )
 from fewphoton.kernels.sparse_rows import add_weighted_rows
 from fewphoton.kernels.threads import threads_in_use
+from fewphoton.kernels.volume_change import divide_by_weight
 from fewphoton.kernels.volume_slices import compress, expand
 
 MIN_EXPOSURE = 1e-6
@@ -40,8 +46,9 @@ class Posterior:
 
     Parameters
     ----------
-    probability : ndarray of float32, `(n_frames, n_local)`
-        Normalised over all ranks; zero for frames without photons, which say nothing about their orientation.
+    probability : ndarray of float32, `(n_frames, n_columns)`
+        Normalised over all ranks; zero for frames without photons, which say nothing about their orientation. Columns
+        from ``n_local`` on are zero and fill the rows up to whole cache lines.
     log_evidence : ndarray of float64, `(n_frames,)`
         Logarithm of the frame's likelihood averaged over orientations, without row offsets.
     entropy_nat, information_nat : ndarray of float64, `(n_frames,)`
@@ -60,8 +67,8 @@ class Views:
 
     Parameters
     ----------
-    photons : ndarray of float32, `(n_rows, n_local)`
-        Numerator of equation 2.
+    photons : ndarray of float32, `(n_rows, n_columns)`
+        Numerator of equation 2; columns from ``n_local`` on are zero and fill the rows up to whole cache lines.
     exposure : ndarray of float64, `(n_local,)`
         Denominator of equation 2.
     """
@@ -72,13 +79,15 @@ class Views:
     @classmethod
     def empty(cls, problem: Problem) -> Views:
         """Return sums of nothing."""
-        return cls(np.zeros((problem.rows.n_rows, problem.n_local), dtype=np.float32), np.zeros(problem.n_local))
+        n_columns = padded_columns(problem.n_local)
+        photons = aligned_table(problem.rows.n_rows, n_columns, np.float32, zeroed=True)
+        return cls(photons, np.zeros(problem.n_local))
 
     def add(self, batch: FrameBatch, probability: NDArray[np.float32]) -> None:
         """Add the photons of a batch."""
         by_pixel = batch.by_pixel
         add_weighted_rows(by_pixel.indptr, by_pixel.index, by_pixel.count, probability, self.photons)
-        column_sums(probability, self.exposure)
+        weighted_column_sums(probability, np.ones(len(probability)), self.exposure)
 
 
 def expected_table(problem: Problem, volume: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -86,15 +95,18 @@ def expected_table(problem: Problem, volume: NDArray[np.float64]) -> tuple[NDArr
 
     Returns
     -------
-    table : ndarray of float32, `(n_rows, n_local)`
-        Intensity seen by each pixel row in each orientation (response not applied).
+    table : ndarray of float32, `(n_rows, n_columns)`
+        Intensity seen by each pixel row in each orientation (response not applied); columns from ``n_local`` on repeat
+        the last orientation and fill the rows up to whole cache lines.
     expected : ndarray of float64, `(n_local,)`
         Expected photons of each view on the pixels of the likelihood.
     """
     rows = problem.rows
-    table = np.empty((rows.n_rows, problem.n_local), dtype=np.float32)
-    expand(volume, rows.q_inv_angstrom, problem.transforms, rows.origin, table)
-    expected = np.empty(problem.n_local)
+    n_columns = padded_columns(problem.n_local)
+    table = aligned_table(rows.n_rows, n_columns, np.float32)
+    columns = np.minimum(np.arange(n_columns), problem.n_local - 1)
+    expand(volume.astype(np.float32), rows.q_inv_angstrom, problem.transforms[columns], rows.origin, table)
+    expected = np.zeros(problem.n_local)
     weighted_column_sums(table, problem.likelihood_response, expected)
     return table, expected
 
@@ -105,8 +117,25 @@ def posteriors(
     beta: float,
     intensity_floor: float,
     communicator: Communicator,
+    table_type: TableType = "float32",
 ) -> Iterator[tuple[FrameBatch, Posterior]]:
     """Yield the orientation probabilities of each batch (equation 1, with the likelihood raised to ``beta``).
+
+    Parameters
+    ----------
+    problem : Problem
+        Photons and geometry.
+    volume : ndarray of float64, `(n, n, n)`
+        Intensity.
+    beta : float
+        Exponent of the likelihood.
+    intensity_floor : float
+        Smallest expected count, as a fraction of the mean, before its logarithm is taken.
+    communicator : Communicator
+        World.
+    table_type : str
+        How log intensities are stored: ``float32``, or rounded to ``int16`` or ``uint8``, which halve and quarter the
+        bytes that bound the likelihood's speed.
 
     Raises
     ------
@@ -118,32 +147,98 @@ def posteriors(
     communicator.sum(mean_expected)
     mean = float(mean_expected[0]) / problem.n_orientations / float(problem.likelihood_response.sum())
     log_expected(table, max(intensity_floor * mean, 1e-30), problem.row_offset)
+    logarithms = LogTable.build(table, table_type, communicator)
+    del table
     for batch in problem.batches:
-        log_likelihood = np.empty((batch.n_frames, problem.n_local), dtype=np.float32)
-        log_likelihood[:] = -expected
-        by_frame = batch.by_frame
-        add_weighted_rows(by_frame.indptr, by_frame.index, by_frame.count, table, log_likelihood)
-        largest = np.empty(batch.n_frames)
-        row_maxima(log_likelihood, largest)
-        communicator.maximum(largest)
-        if not np.isfinite(largest).all():
-            frame = batch.first_frame + int(np.argmin(np.isfinite(largest)))
+        probability = aligned_table(batch.n_frames, logarithms.values.shape[1], np.float32)
+        largest, sums = np.empty(batch.n_frames), np.empty((batch.n_frames, 3))
+        _normalize(problem, batch, logarithms, expected, beta, communicator, probability, largest, sums)
+        finite = np.isfinite(largest) & np.isfinite(sums).all(axis=1)
+        if not finite.all():
+            frame = batch.first_frame + int(np.argmin(finite))
             raise ConvergenceError(f"the likelihood of frame {frame} is not finite; is the starting volume empty?")
-        sums = np.empty((batch.n_frames, 3))
-        exponentiate(log_likelihood, largest, problem.log_prior, beta, sums)
-        communicator.sum(sums)
+        dark = batch.likelihood_photons == 0
+        if dark.any():
+            probability[dark] = 0.0
         mass, mass_log, mass_gain = sums.T
-        normalize_rows(log_likelihood, mass)
-        log_likelihood[batch.likelihood_photons == 0] = 0.0
         yield (
             batch,
             Posterior(
-                log_likelihood,
-                largest + np.log(mass) / beta,
+                probability,
+                logarithms.step * largest + logarithms.frame_constants(batch) + np.log(mass) / beta,
                 np.log(mass) - mass_log / mass,
                 mass_gain / mass - np.log(mass),
             ),
         )
+
+
+def _normalize(
+    problem: Problem,
+    batch: FrameBatch,
+    logarithms: LogTable,
+    expected: NDArray[np.float64],
+    beta: float,
+    communicator: Communicator,
+    probability: NDArray[np.float32],
+    largest: NDArray[np.float64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Fill probabilities, largest log-likelihoods (in steps of the table) and sums, the latter two over all ranks."""
+    photons = batch.by_frame
+    padding = probability.shape[1] - problem.n_local
+    start = np.pad(-expected / logarithms.step, (0, padding), mode="edge").astype(np.float32)
+    power = beta * logarithms.step
+    if communicator.size == 1:
+        posterior_rows(
+            photons.indptr,
+            photons.index,
+            photons.count,
+            logarithms.values,
+            start,
+            problem.log_prior,
+            power,
+            probability,
+            largest,
+            sums,
+        )
+        return
+    probability[:] = start
+    add_weighted_rows(photons.indptr, photons.index, photons.count, logarithms.values, probability)
+    row_maxima(probability, largest)
+    communicator.maximum(largest)
+    exponentiate(probability, largest, problem.log_prior, power, sums)
+    communicator.sum(sums)
+    normalize_rows(probability, sums[:, 0])
+
+
+_FULL_WEIGHTS: WeakKeyDictionary[PixelRows, tuple[NDArray[np.float64], NDArray[np.float64]]] = WeakKeyDictionary()
+"""Transforms, and the weight of all their views, for pixel rows in use: subsets of frames share their geometry."""
+
+
+def _interpolation_weight(
+    problem: Problem, exposure: NDArray[np.float64], communicator: Communicator
+) -> NDArray[np.float64]:
+    """Compress ones times response and exposure, over all ranks."""
+    rows = problem.rows
+    weight = np.zeros((rows.n_voxels,) * 3)
+    compress(
+        None, rows.response, exposure, rows.q_inv_angstrom, problem.transforms, rows.origin, threads_in_use(), weight
+    )
+    communicator.sum(weight)
+    return weight
+
+
+def _uniform_weight(problem: Problem, seen: NDArray[np.bool_], communicator: Communicator) -> NDArray[np.float64]:
+    """Return the weight of views that count alike; with every view seen it is geometry alone, and kept."""
+    unseen = np.array([float(np.count_nonzero(~seen))])
+    communicator.sum(unseen)
+    if unseen[0] > 0:
+        return _interpolation_weight(problem, seen.astype(np.float64), communicator)
+    transforms, weight = _FULL_WEIGHTS.get(problem.rows, (None, None))
+    if transforms is not problem.transforms or weight is None:
+        weight = _interpolation_weight(problem, np.ones(problem.n_local), communicator)
+        _FULL_WEIGHTS[problem.rows] = problem.transforms, weight
+    return weight
 
 
 def merge(problem: Problem, views: Views, view_weights: str, communicator: Communicator) -> IntensityVolume:
@@ -168,16 +263,17 @@ def merge(problem: Problem, views: Views, view_weights: str, communicator: Commu
     """
     rows = problem.rows
     seen = views.exposure > MIN_EXPOSURE
-    exposure = np.where(seen, views.exposure, 0.0)
-    photons = views.photons
     if view_weights == "uniform":
-        exposure = seen.astype(np.float64)
-        photons = photons * np.divide(1.0, views.exposure, out=np.zeros_like(exposure), where=seen).astype(np.float32)
-    total = np.zeros((rows.n_voxels, rows.n_voxels, rows.n_voxels, 2))
+        factor = np.divide(1.0, views.exposure, out=np.zeros(problem.n_local), where=seen)
+        weight = _uniform_weight(problem, seen, communicator)
+    else:
+        factor = seen.astype(np.float64)
+        weight = _interpolation_weight(problem, np.where(seen, views.exposure, 0.0), communicator)
+    total = np.zeros((rows.n_voxels,) * 3)
     compress(
-        photons,
-        exposure,
-        rows.response,
+        views.photons,
+        np.ones(rows.n_rows),
+        factor,
         rows.q_inv_angstrom,
         problem.transforms,
         rows.origin,
@@ -185,40 +281,8 @@ def merge(problem: Problem, views: Views, view_weights: str, communicator: Commu
         total,
     )
     communicator.sum(total)
-    weight = np.ascontiguousarray(total[..., 1])
-    values = np.divide(total[..., 0], weight, out=np.zeros_like(weight), where=weight > 0)
-    return IntensityVolume(values, weight, rows.voxels_per_cell)
-
-
-@dataclass(frozen=True)
-class IterationRecord:
-    """Numbers of one iteration.
-
-    Parameters
-    ----------
-    iteration : int
-        From 1.
-    change : float
-        Root mean square difference to the former volume over the rms of the former, on measured voxels.
-    log_likelihood_per_photon : float
-        Of the former volume; factorials of counts left out.
-    mutual_information_nat, entropy_nat : float
-        Means over frames with photons: relative entropy of the probabilities to the prior, and their entropy.
-    beta : float
-        Exponent of the likelihood.
-    seconds_expand_maximize, seconds_compress, seconds_total : float
-        Wall time on rank 0.
-    """
-
-    iteration: int
-    change: float
-    log_likelihood_per_photon: float
-    mutual_information_nat: float
-    entropy_nat: float
-    beta: float
-    seconds_expand_maximize: float
-    seconds_compress: float
-    seconds_total: float
+    divide_by_weight(total, weight)
+    return IntensityVolume(total, weight, rows.voxels_per_cell)
 
 
 def iterate(
@@ -229,12 +293,16 @@ def iterate(
     intensity_floor: float,
     view_weights: str,
     communicator: Communicator,
+    table_type: TableType = "float32",
 ) -> tuple[IntensityVolume, IterationRecord]:
-    """Carry out iteration ``number`` and return the new volume with its record."""
+    """Carry out iteration ``number`` and return the new volume with its record.
+
+    See :func:`posteriors` for ``table_type`` and :func:`merge` for ``view_weights``.
+    """
     begin = time.perf_counter()
     views = Views.empty(problem)
     evidence = information = entropy = 0.0
-    for batch, posterior in posteriors(problem, volume, beta, intensity_floor, communicator):
+    for batch, posterior in posteriors(problem, volume, beta, intensity_floor, communicator, table_type):
         views.add(batch, posterior.probability)
         informative = batch.likelihood_photons > 0
         evidence += float(posterior.log_evidence[informative].sum())
@@ -243,10 +311,7 @@ def iterate(
     middle = time.perf_counter()
     updated = merge(problem, views, view_weights, communicator)
     end = time.perf_counter()
-    measured = updated.weight > 0
-    former = volume[measured]
-    scale = float(np.sqrt(np.mean(former**2)))
-    change = float(np.sqrt(np.mean((updated.values[measured] - former) ** 2))) / scale if scale > 0 else np.inf
+    change = relative_change(updated, volume)
     record = IterationRecord(
         number,
         change,

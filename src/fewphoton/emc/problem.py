@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.data import Crystal, Orientations, PhotonFrames
+from fewphoton.data import Crystal, FrameTable, Orientations, PhotonFrames
 from fewphoton.emc.batches import FrameBatch
 from fewphoton.emc.communicator import Communicator, shard
 from fewphoton.emc.pixels import PixelRows
@@ -103,7 +103,6 @@ class Problem:
             )
         totals = np.sum([batch.row_totals() for batch in batches], axis=0)
         offset = np.log(np.maximum(totals / n_frames / rows.response, _OFFSET_FLOOR))
-        constant = float((totals * (offset + np.log(rows.response)))[rows.likelihood].sum())
         first, last = shard(len(orientations), communicator)
         return cls(
             rows,
@@ -115,7 +114,95 @@ class Problem:
             n_frames,
             int((photons > 0).sum()),
             offset,
-            constant,
+            _likelihood_constant(totals, offset, rows),
+        )
+
+    def with_frames(self, chosen: NDArray[np.bool_]) -> Problem:
+        """Return the problem of the frames that ``chosen`` `(n_frames,)` marks, numbered anew from 0.
+
+        Row offsets stay those of all frames; they cancel in the probabilities.
+
+        Raises
+        ------
+        ConvergenceError
+            If the chosen frames hold no photon that enters the likelihood.
+        """
+        parts = [chosen[batch.first_frame : batch.first_frame + batch.n_frames] for batch in self.batches]
+        return self._rearranged(self.rows, self.row_offset, parts)
+
+    def with_rows(
+        self,
+        kept: NDArray[np.bool_],
+        likelihood: NDArray[np.bool_],
+        n_voxels: int,
+        crystal: Crystal,
+        orientations: Orientations,
+        communicator: Communicator,
+    ) -> Problem:
+        """Return the problem of fewer pixel rows, a smaller grid and another sample of orientations.
+
+        Parameters
+        ----------
+        kept : ndarray of bool, `(n_rows,)`
+            Rows that take part; responses keep their scale, so intensities do as well.
+        likelihood : ndarray of bool, `(n_rows,)`
+            Rows that enter the likelihood, as far as they are kept and entered it before.
+        n_voxels : int
+            Edge of the grid, which must hold the kept rows.
+        crystal, orientations, communicator
+            As in :meth:`build`.
+
+        Raises
+        ------
+        ConvergenceError
+            If no photon enters the likelihood.
+        """
+        old = self.rows
+        row_of_pixel = np.full(len(old.row_of_pixel), -1, dtype=np.int32)
+        row_of_pixel[np.flatnonzero(old.row_of_pixel >= 0)[kept]] = np.arange(int(kept.sum()), dtype=np.int32)
+        rows = PixelRows(
+            old.q_inv_angstrom[kept],
+            old.response[kept],
+            (old.likelihood & likelihood)[kept],
+            row_of_pixel,
+            n_voxels,
+            old.voxels_per_cell,
+        )
+        first, last = shard(len(orientations), communicator)
+        problem = self._rearranged(rows, self.row_offset[kept], [None] * len(self.batches))
+        return replace(
+            problem,
+            transforms=rows.transforms(crystal, orientations.shard(first, last)),
+            log_prior=np.log(orientations.weight[first:last]),
+            first_orientation=first,
+            n_orientations=len(orientations),
+        )
+
+    def _rearranged(
+        self, rows: PixelRows, row_offset: NDArray[np.float64], chosen: Sequence[NDArray[np.bool_] | None]
+    ) -> Problem:
+        batches: list[FrameBatch] = []
+        n_frames = 0
+        for batch, marks in zip(self.batches, chosen, strict=True):
+            frames = _frames_of(batch, self.rows, marks)
+            if frames.n_frames:
+                batches.append(FrameBatch.build(frames, rows, n_frames))
+                n_frames += frames.n_frames
+        photons = np.concatenate([batch.likelihood_photons for batch in batches]) if batches else np.zeros(0)
+        if not photons.any():
+            raise ConvergenceError(
+                f"none of {n_frames} chosen frames holds a photon on a pixel that enters orientation probabilities; "
+                "take more frames (minibatch, held_out) or a larger q_fraction (march)"
+            )
+        totals = np.sum([batch.row_totals() for batch in batches], axis=0)
+        return replace(
+            self,
+            rows=rows,
+            batches=tuple(batches),
+            n_frames=n_frames,
+            n_informative_frames=int((photons > 0).sum()),
+            row_offset=row_offset,
+            log_likelihood_constant=_likelihood_constant(totals, row_offset, rows),
         )
 
     @property
@@ -132,3 +219,27 @@ class Problem:
     def likelihood_response(self) -> NDArray[np.float64]:
         """Response of each row, 0 where it does not enter the likelihood, `(n_rows,)`."""
         return np.where(self.rows.likelihood, self.rows.response, 0.0)
+
+
+def _likelihood_constant(totals: NDArray[np.float64], offset: NDArray[np.float64], rows: PixelRows) -> float:
+    return float((totals * (offset + np.log(rows.response)))[rows.likelihood].sum())
+
+
+def _frames_of(batch: FrameBatch, rows: PixelRows, chosen: NDArray[np.bool_] | None) -> PhotonFrames:
+    """Photons of a batch, or of its ``chosen`` frames, on the pixels of ``rows``; what else was measured is gone."""
+    by_pixel = batch.by_pixel
+    marks = np.ones(batch.n_frames, dtype=bool) if chosen is None else chosen
+    hits = np.flatnonzero(marks[by_pixel.index])
+    row = np.searchsorted(by_pixel.indptr, hits, side="right") - 1
+    new_number = np.cumsum(marks) - 1
+    frame = new_number[by_pixel.index[hits]]
+    # Rows rise with pixel numbers, and a stable sort keeps them rising inside each frame.
+    order = np.argsort(frame, kind="stable")
+    n_frames = int(marks.sum())
+    return PhotonFrames(
+        np.searchsorted(frame[order], np.arange(n_frames + 1)).astype(np.int64),
+        np.flatnonzero(rows.row_of_pixel >= 0)[row[order]].astype(np.uint32),
+        by_pixel.count[hits][order].astype(np.uint32),
+        len(rows.row_of_pixel),
+        FrameTable.unknown(n_frames),
+    )

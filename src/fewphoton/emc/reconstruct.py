@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 
 from fewphoton.config.reconstruct import ReconstructConfig
 from fewphoton.data import Crystal, FrameOrientations, IntensityVolume, Orientations
+from fewphoton.emc.acceleration import extrapolate, is_kept, step_limit
 from fewphoton.emc.communicator import Communicator
-from fewphoton.emc.iteration import IterationRecord, Views, expected_table, iterate, merge, posteriors
+from fewphoton.emc.half_sets import last_look
+from fewphoton.emc.held_out import held_out_frames, log_likelihood_per_photon
+from fewphoton.emc.iteration import expected_table, iterate
+from fewphoton.emc.iteration_record import relative_change
+from fewphoton.emc.minibatch import averaged, choose_frames
 from fewphoton.emc.problem import Problem
+from fewphoton.emc.resolution_march import cropped, embedded, stage_problem
+from fewphoton.emc.schedule import Step, StepRecord, may_extrapolate, next_step, step_record, stop_reason
 from fewphoton.emc.start_model import random_peaks
+from fewphoton.emc.symmetry import symmetrized
 from fewphoton.errors import ConvergenceError
 
 
@@ -25,13 +33,17 @@ class State:
     Parameters
     ----------
     volume : ndarray of float64, `(n, n, n)`
-        Current intensity.
-    records : tuple of IterationRecord
+        Where the next iteration starts from.
+    records : tuple of StepRecord
         Finished iterations.
+    memory : mapping of str to ndarray of float64
+        What acceleration (``former``: x0; ``fallback`` and ``length``: x2 and the length of the step, while ``volume``
+        is an extrapolation) and minibatches (``photons``, ``weight``: the running sums) keep between iterations.
     """
 
     volume: NDArray[np.float64]
-    records: tuple[IterationRecord, ...] = ()
+    records: tuple[StepRecord, ...] = ()
+    memory: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class CheckpointStore(Protocol):
@@ -51,27 +63,27 @@ class Reconstruction:
     Parameters
     ----------
     volume : IntensityVolume
-        The last iterate.
+        The last iterate; with symmetry, all frames merged with the orientation probabilities of the last iterate.
     halves : tuple of IntensityVolume
         Merged from the even and the odd frames alone, with the orientation probabilities of all frames' volume.
     orientations : FrameOrientations
         What the last volume says of each frame.
-    records : tuple of IterationRecord
+    records : tuple of StepRecord
         One an iteration.
-    converged : bool
-        Whether the change fell below the tolerance.
+    stopped_by : str
+        ``change`` (below the tolerance), ``held_out`` (no gain any more) or ``iterations`` (the most allowed).
     """
 
     volume: IntensityVolume
     halves: tuple[IntensityVolume, IntensityVolume]
     orientations: FrameOrientations
-    records: tuple[IterationRecord, ...]
-    converged: bool
+    records: tuple[StepRecord, ...]
+    stopped_by: str
 
-
-def beta_at(config: ReconstructConfig, iteration: int) -> float:
-    """Return the exponent of the likelihood at an iteration (from 1)."""
-    return min(1.0, config.beta_start * config.beta_factor ** ((iteration - 1) // config.beta_every))
+    @property
+    def converged(self) -> bool:
+        """Whether the change fell below the tolerance."""
+        return self.stopped_by == "change"
 
 
 def default_orientations(n_voxels: int) -> int:
@@ -99,9 +111,49 @@ def starting_state(problem: Problem, crystal: Crystal, config: ReconstructConfig
     return State(volume * (mean_photons * problem.n_orientations / float(total[0])))
 
 
-def has_converged(config: ReconstructConfig, records: tuple[IterationRecord, ...]) -> bool:
-    """Tell whether the last change is below the tolerance, with the full likelihood in force."""
-    return bool(records) and records[-1].beta == 1.0 and records[-1].change < config.tolerance
+class _Course:
+    """Problems of the steps, of which only the current stage's is held."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        crystal: Crystal,
+        orientations: Orientations,
+        config: ReconstructConfig,
+        communicator: Communicator,
+    ) -> None:
+        self._crystal, self._orientations = crystal, orientations
+        self._config, self._communicator = config, communicator
+        self.updated, self.held_out = problem, None
+        if config.held_out is not None:
+            marks = held_out_frames(problem.n_frames, config.held_out.fraction, config.seed)
+            self.updated, self.held_out = problem.with_frames(~marks), problem.with_frames(marks)
+        self._current: tuple[tuple[int, float], Problem] | None = None
+
+    @property
+    def photons_per_frame(self) -> float:
+        """Mean photons of the frames that have any, on pixels of the likelihood."""
+        return self.updated.likelihood_photons / self.updated.n_informative_frames
+
+    def problem(self, step: Step) -> Problem:
+        """Pixels, orientations and frames of a step."""
+        key = (step.stage, step.likelihood_q_fraction)
+        if self._current is None or self._current[0] != key:
+            stage = self._config.march[step.stage] if step.stage < len(self._config.march) else None
+            made = stage_problem(
+                self.updated,
+                stage,
+                step.likelihood_q_fraction,
+                self._crystal,
+                self._orientations,
+                self._communicator,
+            )
+            self._current = key, made
+        problem = self._current[1]
+        if step.minibatch and self._config.minibatch is not None:
+            fraction = self._config.minibatch.fraction
+            return problem.with_frames(choose_frames(problem.n_frames, fraction, self._config.seed, step.number))
+        return problem
 
 
 def reconstruct(
@@ -111,9 +163,9 @@ def reconstruct(
     config: ReconstructConfig,
     communicator: Communicator,
     store: CheckpointStore | None = None,
-    report: Callable[[IterationRecord], None] = lambda record: None,
+    report: Callable[[StepRecord], None] = lambda record: None,
 ) -> Reconstruction:
-    """Iterate from a random start, or from the last checkpoint, until the volume stops changing.
+    """Iterate from a random start, or from the last checkpoint, until one of the criteria stops it.
 
     Parameters
     ----------
@@ -137,89 +189,104 @@ def reconstruct(
     Reconstruction
         The same on all ranks but for timings.
     """
+    course = _Course(problem, crystal, orientations, config, communicator)
     saved = store.load() if store is not None and communicator.rank == 0 else None
     state = communicator.share(saved)
     if state is None:
-        state = starting_state(problem, crystal, config, communicator)
+        state = starting_state(course.updated, crystal, config, communicator)
     expected_shape = (problem.rows.n_voxels,) * 3
     if state.volume.shape != expected_shape:
         raise ConvergenceError(
             f"the checkpoint holds a volume of {state.volume.shape}, this run needs {expected_shape}; remove it"
         )
-    while len(state.records) < config.max_iterations and not has_converged(config, state.records):
-        number = len(state.records) + 1
-        volume, record = iterate(
-            problem,
-            state.volume,
-            number,
-            beta_at(config, number),
-            config.intensity_floor,
-            config.view_weights,
-            communicator,
-        )
-        # Ranks time themselves and may round differently; rank 0's record decides for all when to stop.
-        record = communicator.share(record)
-        if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
-            raise ConvergenceError(f"iteration {number} gave no finite change or likelihood; {record}")
-        state = State(volume.values, (*state.records, record))
+    while (reason := stop_reason(config, state.records)) is None:
+        state = _advance(state, course, crystal, config, communicator)
         if communicator.rank == 0:
-            report(record)
-            if store is not None and number % config.checkpoint_every == 0:
+            report(state.records[-1])
+            if store is not None and len(state.records) % config.checkpoint_every == 0:
                 store.save(state)
     if store is not None and communicator.rank == 0:
         store.save(state)
-    return _last_look(problem, state, orientations, config, communicator)
-
-
-def _last_look(
-    problem: Problem,
-    state: State,
-    orientations: Orientations,
-    config: ReconstructConfig,
-    communicator: Communicator,
-) -> Reconstruction:
-    """Merge half sets and note the best orientation of each frame under the final volume."""
-    views = Views.empty(problem)
-    even = Views.empty(problem)
-    best, probability, entropy, evidence = [], [], [], []
-    for batch, posterior in posteriors(problem, state.volume, 1.0, config.intensity_floor, communicator):
-        informative = batch.likelihood_photons > 0
-        local_best = posterior.probability.argmax(axis=1)
-        value = posterior.probability[np.arange(batch.n_frames), local_best]
-        values = np.stack(communicator.gather(value))
-        candidates = np.stack(communicator.gather(local_best + problem.first_orientation))
-        winner = values.argmax(axis=0), np.arange(batch.n_frames)
-        best.append(np.where(informative, candidates[winner], -1))
-        probability.append(np.where(informative, values[winner], 0.0))
-        entropy.append(np.where(informative, posterior.entropy_nat, np.log(problem.n_orientations)))
-        evidence.append(posterior.log_evidence)
-        views.add(batch, posterior.probability)
-        number = batch.first_frame + np.arange(batch.n_frames)
-        posterior.probability[number % 2 == 1] = 0.0
-        even.add(batch, posterior.probability)
-    odd = Views(views.photons - even.photons, views.exposure - even.exposure)
-    # Differences of rounded sums can fall below zero where the odd frames saw nothing.
-    odd.photons[odd.photons < 0] = 0.0
-    full = merge(problem, views, config.view_weights, communicator)
-    halves = (
-        merge(problem, even, config.view_weights, communicator),
-        merge(problem, odd, config.view_weights, communicator),
+    merged, halves, found = last_look(
+        problem, state.volume, orientations, config.intensity_floor, config.view_weights, communicator
     )
-    chosen = np.concatenate(best)
-    angle = orientations.angle_deg
-    if angle is None:
-        raise ConvergenceError("frame angles need an axis scan")
+    # The scatter of equivalents tells the errors of merged intensities, so the result is not symmetrized itself.
+    volume = state.volume if config.symmetry == "none" else merged.values
     return Reconstruction(
-        IntensityVolume(state.volume, full.weight, problem.rows.voxels_per_cell),
+        IntensityVolume(volume, merged.weight, problem.rows.voxels_per_cell),
         halves,
-        FrameOrientations(
-            best_angle_deg=np.where(chosen >= 0, angle[chosen], np.nan),
-            best_orientation=chosen,
-            best_probability=np.concatenate(probability),
-            entropy_nat=np.concatenate(entropy),
-            log_likelihood=np.concatenate(evidence),
-            angle_deg=angle,
-        ),
+        found,
         state.records,
-        has_converged(config, state.records),
+        reason,
     )
+
+
+def _advance(
+    state: State, course: _Course, crystal: Crystal, config: ReconstructConfig, communicator: Communicator
+) -> State:
+    """Carry out one step."""
+    step = next_step(config, state.records, course.photons_per_frame)
+    local = course.problem(step)
+    start = cropped(state.volume, local.rows.n_voxels)
+    update, numbers = iterate(
+        local,
+        start,
+        step.number,
+        step.beta,
+        config.intensity_floor,
+        config.view_weights,
+        communicator,
+        config.likelihood_table,
+    )
+    memory: dict[str, NDArray[np.float64]] = {}
+    change = numbers.change
+    if step.minibatch and config.minibatch is not None:
+        former = None
+        if step.number_in_stage > 1 and "photons" in state.memory:
+            former = state.memory["photons"], state.memory["weight"]
+        update, sums = averaged(former, update, step.number_in_stage, config.minibatch.averaging_exponent)
+        memory |= {"photons": sums[0], "weight": sums[1]}
+    if config.symmetry == "laue":
+        update = symmetrized(update, crystal)
+    if step.minibatch or config.symmetry != "none":
+        change = relative_change(update, start)
+    length = _extrapolated_by(state)
+    record = step_record(numbers, step, local.n_orientations, local.n_frames, length, change)
+    # Ranks time themselves and may round differently; rank 0's record decides for all when to stop.
+    record = communicator.share(record)
+    if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
+        raise ConvergenceError(f"iteration {step.number} gave no finite change or likelihood; {record}")
+    volume = update.values
+    if step.stage < len(config.march):
+        volume = embedded(state.volume, volume, update.weight > 0)
+    # The last record is that of x1, a plain iterate; this one is that of the extrapolated start.
+    if "fallback" in state.memory and not is_kept(state.records[-1], record, config.acceleration_fall):
+        record = replace(record, rejected=1)
+        volume = state.memory["fallback"]
+    if course.held_out is not None and config.held_out is not None and step.number % config.held_out.every == 0:
+        look = log_likelihood_per_photon(course.held_out, volume, config.intensity_floor, communicator)
+        record = replace(record, held_out_log_likelihood_per_photon=look)
+    records = (*state.records, record)
+    if may_extrapolate(config, step) and "fallback" not in state.memory and stop_reason(config, records) is None:
+        if "former" not in state.memory:
+            memory["former"] = state.volume
+        else:
+            moved, length = _moved(state, volume, config, communicator)
+            if length > 0:
+                memory |= {"fallback": volume, "length": np.array([length])}
+                volume = moved
+    return State(volume, records, memory)
+
+
+def _extrapolated_by(state: State) -> float:
+    return float(state.memory["length"][0]) if "length" in state.memory else 0.0
+
+
+def _moved(
+    state: State, volume: NDArray[np.float64], config: ReconstructConfig, communicator: Communicator
+) -> tuple[NDArray[np.float64], float]:
+    limit = step_limit((record.extrapolation, bool(record.rejected)) for record in state.records)
+    moved, length = extrapolate(state.memory["former"], state.volume, volume, config.acceleration_scale, limit)
+    if communicator.size > 1:
+        moved, length = communicator.share((moved, length) if communicator.rank == 0 else None)
+    return moved, length

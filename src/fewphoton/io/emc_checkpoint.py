@@ -1,18 +1,41 @@
-"""Checkpoints of a reconstruction: the volume and the records so far, tied to the inputs they belong to."""
+"""Checkpoints of a reconstruction, tied to the inputs they belong to.
+
+They hold the volume, the records so far, and what options keep between iterations.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fewphoton.errors import FileError, InputFileError
-from fewphoton.io.hdf5 import created, dataset, opened, require_kind, store
+from fewphoton.errors import InputFileError
+from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
 
 KIND = "emc_checkpoint"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Parameters
+    ----------
+    volume : ndarray of float64, `(n, n, n)`
+        Where the next iteration starts from.
+    records : list of dict
+        One an iteration, numbers by name.
+    memory : dict of ndarray of float64
+        Further arrays by name.
+    """
+
+    volume: np.ndarray
+    records: list[dict[str, Any]]
+    memory: dict[str, np.ndarray]
 
 
 class CheckpointFile:
@@ -30,34 +53,55 @@ class CheckpointFile:
         self.path = path
         self._identity = json.dumps(identity, sort_keys=True)
 
-    def read(self) -> tuple[np.ndarray, list[dict[str, float]]] | None:
-        """Return volume and records, or None where there is no usable checkpoint of this identity.
+    def read(self) -> Checkpoint | None:
+        """Return what was saved, or None where there is no file or one of another identity.
 
-        A truncated or foreign file is not an error here: the run can start anew, and does.
+        Raises
+        ------
+        InputFileError
+            If the file is truncated, is no checkpoint, or lacks a part.
         """
         if not self.path.exists():
             return None
         try:
             with opened(self.path) as file:
                 require_kind(file, KIND)
-                if file.attrs.get("identity") != self._identity:
+                if attribute(file, "identity") != self._identity:
                     return None
                 volume = dataset(file, "volume", kind="f", shape=(None, None, None))[()]
-                columns = {name: item[()] for name, item in file["records"].items()}
-        except (FileError, KeyError):
-            return None
-        length = len(next(iter(columns.values()), []))
-        return volume, [{name: values[i].item() for name, values in columns.items()} for i in range(length)]
+                columns = {name: dataset(file, f"records/{name}", shape=(None,))[()] for name in file["records"]}
+                memory = {name: dataset(file, f"memory/{name}", kind="f")[()] for name in file["memory"]}
+        except (InputFileError, KeyError) as error:
+            raise InputFileError(
+                self.path,
+                f"cannot be resumed from: {error}",
+                remedy="Remove the checkpoint to start anew, or bring back an intact copy",
+            ) from error
+        lengths = {len(values) for values in columns.values()}
+        if len(lengths) > 1:
+            raise InputFileError(
+                self.path,
+                "columns of the iterations differ in length",
+                where="records",
+                found=sorted(lengths),
+                remedy="Remove the checkpoint to start anew",
+            )
+        length = lengths.pop() if lengths else 0
+        records = [{name: values[i].item() for name, values in columns.items()} for i in range(length)]
+        return Checkpoint(volume, records, memory)
 
-    def write(self, volume: np.ndarray, records: list[Any]) -> None:
-        """Save volume and records (dataclass instances of numbers)."""
+    def write(self, volume: np.ndarray, records: Sequence[Any], memory: Mapping[str, np.ndarray] | None = None) -> None:
+        """Save volume, records (dataclass instances of numbers) and further arrays by name."""
         with created(self.path) as file:
             file.attrs["fewphoton_kind"] = KIND
             file.attrs["identity"] = self._identity
             store(file, "volume", volume)
             group = file.create_group("records")
             for column in fields(records[0]) if records else ():
-                group.create_dataset(column.name, data=np.array([asdict(record)[column.name] for record in records]))
+                group.create_dataset(column.name, data=np.array([getattr(record, column.name) for record in records]))
+            kept = file.create_group("memory")
+            for name, values in (memory or {}).items():
+                store(kept, name, values)
 
     def remove(self) -> None:
         """Remove the file, if it is there."""

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from fewphoton.config import ReconstructConfig
 from fewphoton.data import Crystal, Orientations
 from fewphoton.emc.communicator import world
-from fewphoton.emc.iteration import IterationRecord
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
 from fewphoton.emc.reconstruct import Reconstruction, State, default_orientations, reconstruct
+from fewphoton.emc.schedule import StepRecord
+from fewphoton.errors import InputFileError
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.emc_checkpoint import CheckpointFile
 from fewphoton.io.metrics import write_metrics, write_table
@@ -27,6 +28,8 @@ from fewphoton.kernels.threads import use_threads
 from fewphoton.stages.contract import Context, input_files, path_field
 
 Config = ReconstructConfig
+
+_ENDS = {"change": "converged", "held_out": "no gain on held-out frames", "iterations": "not converged"}
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,21 @@ class _Store:
 
     def load(self) -> State | None:
         found = self._file.read()
-        return None if found is None else State(found[0], tuple(IterationRecord(**record) for record in found[1]))  # type: ignore[arg-type]
+        if found is None:
+            return None
+        try:
+            records = tuple(StepRecord(**record) for record in found.records)
+        except TypeError as error:
+            raise InputFileError(
+                self._file.path,
+                f"records of another version: {error}",
+                where="records",
+                remedy="Remove the checkpoint to start anew",
+            ) from error
+        return State(found.volume, records, found.memory)
 
     def save(self, state: State) -> None:
-        self._file.write(state.volume, list(state.records))
+        self._file.write(state.volume, state.records, state.memory)
 
 
 def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Context) -> None:
@@ -96,17 +110,16 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
         result = reconstruct(problem, crystal, orientations, config, communicator, store, _reporter(context, config))
         if head:
             _write(outputs, result, crystal, axis, problem, provenance)
-            context.say(
-                f"{'converged' if result.converged else 'not converged'} after {len(result.records)} iterations"
-            )
+            context.say(f"{_ENDS[result.stopped_by]} after {len(result.records)} iterations")
 
 
-def _reporter(context: Context, config: ReconstructConfig) -> Callable[[IterationRecord], None]:
-    def report(record: IterationRecord) -> None:
+def _reporter(context: Context, config: ReconstructConfig) -> Callable[[StepRecord], None]:
+    def report(record: StepRecord) -> None:
         if context.progress and (record.iteration % 10 == 0 or record.iteration <= 3):
             left = (config.max_iterations - record.iteration) * record.seconds_total
             context.say(
-                f"iteration {record.iteration}: change {record.change:.2e}, log-likelihood per photon "
+                f"iteration {record.iteration} ({record.frames} frames, {record.orientations} angles): "
+                f"change {record.change:.2e}, log-likelihood per photon "
                 f"{record.log_likelihood_per_photon:.4f}, information {record.mutual_information_nat:.3f} nat, "
                 f"{record.seconds_total:.2f} s (at most {left:.0f} s left)"
             )
@@ -130,6 +143,7 @@ def _write(
         outputs.metrics,
         {
             "converged": result.converged,
+            "stopped_by": result.stopped_by,
             "iterations": len(result.records),
             "last_change": last.change,
             "log_likelihood_per_photon": last.log_likelihood_per_photon,
