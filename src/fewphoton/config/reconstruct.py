@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -138,7 +139,18 @@ class ReconstructConfig(_Merging):
     """Type of the table of log intensities while orientations are found: `int16` is 1.4 times as fast and changes
     probabilities by less than 2e-4, `uint8` 1.7 times and by less than 0.05. The last look is exact."""
     batch_frames: int = Field(default=32768, ge=1)
-    """Frames whose probabilities are held in memory at a time."""
+    """Frames whose probabilities are held in memory at a time, at the most."""
+    batch_hits: int = Field(default=8_000_000, ge=1)
+    """Pixels with photons in those frames, at the most (but at least one frame), so that bright frames make no larger
+    batches than dim ones; a batch is arranged in 24 bytes for each."""
+    photon_storage: Literal["memory", "mapped", "automatic"] = "automatic"
+    """Where photons are kept: in the `memory` of each rank; `mapped` from a scratch file that each node writes once and
+    its ranks share, so that photons may exceed memory; or `automatic`: mapped where several ranks share a node or the
+    photons would fill more than a quarter of its memory. The result is the same to the last bit."""
+    scratch_folder: Path | None = None
+    """Folder of that file, best on a disk of the node's own: it needs 16 bytes for each pixel with photons. None:
+    TMPDIR where that is set, or else the folder of the checkpoint. The file loses its name before it is filled, so
+    nothing is left behind, however the program ends."""
     checkpoint_every: int = Field(default=10, ge=1)
     """Iterations between checkpoints."""
     tasks: int = Field(default=1, ge=1)

@@ -159,6 +159,17 @@ class PhotonFrames:
 
     def take(self, rows: NDArray[Any] | slice) -> PhotonFrames:
         """Return the frames that a slice, index array or boolean array selects, in that order."""
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            start, stop, _ = rows.indices(self.n_frames)
+            stop = max(start, stop)
+            first, last = self.indptr[start], self.indptr[stop]
+            return PhotonFrames(
+                self.indptr[start : stop + 1] - first,
+                self.pixel[first:last],
+                self.count[first:last],
+                self.n_pixels,
+                self.table.take(slice(start, stop)),
+            )
         chosen = np.arange(self.n_frames)[rows]
         lengths = np.diff(self.indptr)[chosen]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -168,6 +179,8 @@ class PhotonFrames:
     @classmethod
     def concatenate(cls, parts: list[PhotonFrames]) -> PhotonFrames:
         """Join frames of the same detector in the given order."""
+        if len(parts) == 1:
+            return parts[0]
         if len({part.n_pixels for part in parts}) != 1:
             raise DataError("only frames with the same number of pixels can be joined")
         indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.indptr) for part in parts]))])

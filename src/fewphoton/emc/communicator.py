@@ -15,10 +15,12 @@ from fewphoton.errors import FewphotonError, ParallelError
 
 
 class Communicator(Protocol):
-    """What the reconstruction asks of its world."""
+    """What the reconstruction asks of its world; a node is what shares memory."""
 
     rank: int
     size: int
+    node_rank: int
+    node_size: int
 
     def sum(self, values: NDArray[Any]) -> None:
         """Replace ``values`` by their sum over all ranks, in place."""
@@ -32,12 +34,20 @@ class Communicator(Protocol):
     def share(self, value: Any) -> Any:
         """Return rank 0's ``value`` on every rank."""
 
+    def share_in_node(self, value: Any) -> Any:
+        """Return the ``value`` of the node's rank 0 on every rank of the node."""
+
+    def wait_for_node(self) -> None:
+        """Return when all ranks of the node have come here."""
+
 
 class Serial:
     """A world of one."""
 
     rank = 0
     size = 1
+    node_rank = 0
+    node_size = 1
 
     def sum(self, values: NDArray[Any]) -> None:
         """Leave ``values`` as they are."""
@@ -53,6 +63,13 @@ class Serial:
         """Return ``value``."""
         return value
 
+    def share_in_node(self, value: Any) -> Any:
+        """Return ``value``."""
+        return value
+
+    def wait_for_node(self) -> None:
+        """Return at once."""
+
 
 class MpiWorld:
     """MPI's COMM_WORLD through mpi4py."""
@@ -66,6 +83,9 @@ class MpiWorld:
         self._comm = MPI.COMM_WORLD
         self.rank = int(self._comm.Get_rank())
         self.size = int(self._comm.Get_size())
+        self._node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.node_rank = int(self._node.Get_rank())
+        self.node_size = int(self._node.Get_size())
 
     def _reduce(self, values: NDArray[Any], operation: Any) -> None:
         flat = values.reshape(-1)
@@ -89,6 +109,14 @@ class MpiWorld:
     def share(self, value: Any) -> Any:
         """Return rank 0's ``value`` on every rank."""
         return self._comm.bcast(value, root=0)
+
+    def share_in_node(self, value: Any) -> Any:
+        """Return the ``value`` of the node's rank 0 on every rank of the node."""
+        return self._node.bcast(value, root=0)
+
+    def wait_for_node(self) -> None:
+        """Return when all ranks of the node have come here."""
+        self._node.Barrier()
 
     def abort(self) -> None:
         """End all ranks at once."""

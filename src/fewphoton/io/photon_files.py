@@ -16,6 +16,7 @@ Layout::
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import fields
@@ -38,7 +39,7 @@ _UNITS = {"omega_start_deg": "deg", "omega_end_deg": "deg"}
 class PhotonFileReader:
     """Photon frames on disk, read in pieces.
 
-    Use :func:`open_photon_file`. Only row pointers and the frame table are held in memory.
+    Use :func:`open_photon_file`. Only row pointers are held in memory, and the frame table once it was asked for.
     """
 
     def __init__(self, file: h5py.File) -> None:
@@ -69,13 +70,25 @@ class PhotonFileReader:
                 found=f"{self.indptr[:1]} to {self.indptr[-1:]}",
             )
         rows = (len(self.indptr) - 1,)
-        columns = {c.name: dataset(entry, f"frames/{c.name}", kind="iuf", shape=rows)[()] for c in fields(FrameTable)}
-        self.table = FrameTable(**columns)
+        self._columns = {c.name: dataset(entry, f"frames/{c.name}", kind="iuf", shape=rows) for c in fields(FrameTable)}
 
     @property
     def n_frames(self) -> int:
         """Number of frames in the file."""
-        return len(self.table)
+        return len(self.indptr) - 1
+
+    @property
+    def n_hits(self) -> int:
+        """Stored pixels with at least one photon, over all frames."""
+        return int(self.indptr[-1])
+
+    @functools.cached_property
+    def table(self) -> FrameTable:
+        """One row for each frame of the file."""
+        return self._table(0, self.n_frames)
+
+    def _table(self, start: int, stop: int) -> FrameTable:
+        return FrameTable(**{name: column[start:stop] for name, column in self._columns.items()})
 
     def read(self, start: int = 0, stop: int | None = None) -> PhotonFrames:
         """Return the frames ``start`` to ``stop - 1``, validated.
@@ -93,7 +106,7 @@ class PhotonFileReader:
                 self._pixel[first_hit:last_hit],
                 self._count[first_hit:last_hit],
                 self.detector.n_pixels,
-                self.table.take(slice(start, last)),
+                self._table(start, last),
             ).validate()
         except DataError as error:
             raise InputFileError(self.path, str(error), where="/entry/photons") from error

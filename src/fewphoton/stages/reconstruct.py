@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from fewphoton.config import ReconstructConfig
 from fewphoton.data import Crystal, Orientations
-from fewphoton.emc.communicator import world
+from fewphoton.emc.batches import arranged_bytes
+from fewphoton.emc.communicator import Communicator, world
+from fewphoton.emc.photon_storage import InMemory, PhotonStorage
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
 from fewphoton.emc.reconstruct import Reconstruction, State, default_orientations, reconstruct
@@ -19,6 +22,7 @@ from fewphoton.emc.schedule import StepRecord
 from fewphoton.errors import InputFileError
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.emc_checkpoint import CheckpointFile
+from fewphoton.io.machine_memory import machine_memory_bytes
 from fewphoton.io.metrics import write_metrics, write_table
 from fewphoton.io.orientation_files import write_orientation_file
 from fewphoton.io.photon_files import open_photon_file
@@ -26,6 +30,7 @@ from fewphoton.io.provenance import Provenance
 from fewphoton.io.volumes import write_volume_file
 from fewphoton.kernels.threads import use_threads
 from fewphoton.stages.contract import Context, input_files, path_field
+from fewphoton.stages.photon_storage import MappedStorage, is_mapped, scratch_folder
 
 Config = ReconstructConfig
 
@@ -81,36 +86,72 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
     use_threads(context.threads)
     with world(context.expected_ranks) as communicator:
         crystal, axis = read_crystal(inputs.crystal)
-        with open_photon_file(inputs.frames) as reader:
-            rows = PixelRows.select(
-                reader.detector,
-                reader.beam,
-                crystal,
-                axis,
-                voxels_per_cell=config.grid.voxels_per_cell,
-                n_voxels=config.grid.n_voxels,
-                axis_margin_pixels=config.axis_margin_pixels,
-                q_max_inv_angstrom=config.q_max_inv_angstrom,
-                corrections=config.corrections,
-            )
-            orientations = Orientations.about_axis(axis, config.n_orientations or default_orientations(rows.n_voxels))
-            problem = Problem.build(reader.chunks(), rows, crystal, orientations, config.batch_frames, communicator)
-        # Ranks, batches and checkpoints change the course of a run, not its result.
-        section = config.model_dump(mode="json", exclude={"tasks", "checkpoint_every"})
+        problem, orientations = _problem(inputs, outputs, crystal, axis, config, communicator)
+        # Ranks, checkpoints and the place of photons change the course of a run, not its result.
+        course = {"tasks", "checkpoint_every", "photon_storage", "scratch_folder"}
+        section = config.model_dump(mode="json", exclude=course)
         provenance = Provenance.of("reconstruct", section, input_files(inputs))
-        head = communicator.rank == 0
+        head, rows = communicator.rank == 0, problem.rows
         store = None
         if outputs.checkpoint is not None:
             store = _Store(CheckpointFile(outputs.checkpoint, provenance.record()))
         if head:
             context.say(
                 f"{problem.n_frames} frames ({problem.n_informative_frames} with photons), {rows.n_rows} pixels, "
-                f"{len(orientations)} orientations, {rows.n_voxels}^3 voxels, {communicator.size} rank(s)"
+                f"{len(orientations)} orientations, {rows.n_voxels}^3 voxels, {communicator.size} rank(s), photons "
+                f"{'in memory' if isinstance(problem.storage, InMemory) else 'mapped'}"
             )
         result = reconstruct(problem, crystal, orientations, config, communicator, store, _reporter(context, config))
         if head:
             _write(outputs, result, crystal, axis, problem, provenance)
             context.say(f"{_ENDS[result.stopped_by]} after {len(result.records)} iterations")
+
+
+def _problem(
+    inputs: Inputs,
+    outputs: Outputs,
+    crystal: Crystal,
+    axis: NDArray[np.float64],
+    config: ReconstructConfig,
+    communicator: Communicator,
+) -> tuple[Problem, Orientations]:
+    """Read photons and geometry; where photons are mapped, one rank of each node reads for all of them."""
+    with contextlib.ExitStack() as stack:
+        reader, described = None, None
+        if communicator.node_rank == 0:
+            reader = stack.enter_context(open_photon_file(inputs.frames))
+            described = reader.detector, reader.beam, reader.n_frames, reader.n_hits, machine_memory_bytes()
+        detector, beam, n_frames, n_hits, memory_bytes = communicator.share_in_node(described)
+        rows = PixelRows.select(
+            detector,
+            beam,
+            crystal,
+            axis,
+            voxels_per_cell=config.grid.voxels_per_cell,
+            n_voxels=config.grid.n_voxels,
+            axis_margin_pixels=config.axis_margin_pixels,
+            q_max_inv_angstrom=config.q_max_inv_angstrom,
+            corrections=config.corrections,
+        )
+        most_bytes = arranged_bytes(n_frames, n_hits, rows.n_rows, config.batch_frames, config.batch_hits)
+        storage: PhotonStorage = InMemory()
+        if is_mapped(config, communicator, most_bytes, memory_bytes):
+            storage = MappedStorage(scratch_folder(config, outputs.checkpoint or outputs.volume), communicator)
+        elif reader is None:
+            reader = stack.enter_context(open_photon_file(inputs.frames))
+        orientations = Orientations.about_axis(axis, config.n_orientations or default_orientations(rows.n_voxels))
+        problem = Problem.build(
+            reader.chunks() if reader is not None else (),
+            rows,
+            crystal,
+            orientations,
+            config.batch_frames,
+            communicator,
+            batch_hits=config.batch_hits,
+            storage=storage,
+            most_bytes=most_bytes,
+        )
+    return problem, orientations
 
 
 def _reporter(context: Context, config: ReconstructConfig) -> Callable[[StepRecord], None]:
