@@ -116,5 +116,5 @@ def sparse_row_sums(indptr: NDArray[np.int64], count: NDArray[np.float32], total
     for row in prange(len(total)):
         photons = 0.0
         for hit in range(indptr[row], indptr[row + 1]):
-            photons += count[hit]
+            photons += np.float64(count[hit])
         total[row] = photons
