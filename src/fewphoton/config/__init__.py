@@ -24,6 +24,7 @@ from fewphoton.config.separation import (
     VetoConfig,
 )
 from fewphoton.config.simulate import SimulateRotationConfig
+from fewphoton.config.simulate_particles import SimulateParticlesConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
 from fewphoton.config.sweep import SweepPoint, sweep_points
@@ -51,6 +52,7 @@ __all__ = [
     "ReconstructConfig",
     "RunConfig",
     "ScanSource",
+    "SimulateParticlesConfig",
     "SimulateRotationConfig",
     "SimulateStillsConfig",
     "SparsifyConfig",

@@ -6,7 +6,7 @@ Layout::
     /entry/photons/indptr    int64  (n_frames + 1)
     /entry/photons/pixel     uint32 (n_hits)     flat index in the frame array
     /entry/photons/count     uint32 (n_hits)     at least 1
-    /entry/frames/...        one dataset a column of the frame table
+    /entry/frames/...        one dataset a column of the frame table; quaternion (n_frames, 4) only where it is known
     /entry/detector/description   geometry and beam as JSON (the content of our geometry YAML)
     /entry/detector/masked   bool (n_slow, n_fast)
     /entry/data/data         uint32 (n_slow, n_fast)  sum of all frames, the default plot
@@ -19,7 +19,6 @@ import contextlib
 import functools
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import h5py
@@ -28,6 +27,7 @@ import numpy as np
 from fewphoton.data.detector import Beam, Detector, describe, from_description
 from fewphoton.data.frames import FrameTable, PhotonFrames
 from fewphoton.errors import DataError, GeometryError, InputFileError
+from fewphoton.io.frame_table import FrameTableReader, write_frame_table
 from fewphoton.io.hdf5 import COMPRESSION, attribute, created, dataset, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
@@ -69,8 +69,7 @@ class PhotonFileReader:
                 expected=f"0 rising to {len(self._pixel)}",
                 found=f"{self.indptr[:1]} to {self.indptr[-1:]}",
             )
-        rows = (len(self.indptr) - 1,)
-        self._columns = {c.name: dataset(entry, f"frames/{c.name}", kind="iuf", shape=rows) for c in fields(FrameTable)}
+        self._table = FrameTableReader(entry, "frames", len(self.indptr) - 1)
 
     @property
     def n_frames(self) -> int:
@@ -85,10 +84,7 @@ class PhotonFileReader:
     @functools.cached_property
     def table(self) -> FrameTable:
         """One row for each frame of the file."""
-        return self._table(0, self.n_frames)
-
-    def _table(self, start: int, stop: int) -> FrameTable:
-        return FrameTable(**{name: column[start:stop] for name, column in self._columns.items()})
+        return self._table.read()
 
     def read(self, start: int = 0, stop: int | None = None) -> PhotonFrames:
         """Return the frames ``start`` to ``stop - 1``, validated.
@@ -106,7 +102,7 @@ class PhotonFileReader:
                 self._pixel[first_hit:last_hit],
                 self._count[first_hit:last_hit],
                 self.detector.n_pixels,
-                self._table(start, last),
+                self._table.read(start, last),
             ).validate()
         except DataError as error:
             raise InputFileError(self.path, str(error), where="/entry/photons") from error
@@ -190,11 +186,7 @@ class PhotonFileWriter:
         lengths = np.concatenate([[0], *self._lengths]).astype(np.int64)
         store(entry, "photons/indptr", np.cumsum(lengths, dtype=np.int64))
         table = FrameTable.concatenate(self._tables) if self._tables else FrameTable.unknown(0)
-        frames = entry.create_group("frames")
-        for column in fields(FrameTable):
-            item = store(frames, column.name, getattr(table, column.name))
-            if column.name in _UNITS:
-                item.attrs["units"] = _UNITS[column.name]
+        write_frame_table(entry.create_group("frames"), table, _UNITS)
         shape = self._detector.frame_shape
         store(entry, "detector/masked", np.asarray(self._masked).reshape(shape))
         plot = entry.create_group("data")

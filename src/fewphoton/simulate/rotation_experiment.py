@@ -20,7 +20,8 @@ from fewphoton.data.detector import polarization_factors, q_vectors
 from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.data.structure import AtomicStructure
 from fewphoton.errors import GeometryError
-from fewphoton.kernels.bragg_pattern import bragg_intensity, bragg_patterns, draw_pixels
+from fewphoton.kernels.bragg_pattern import bragg_intensity, bragg_patterns
+from fewphoton.simulate.snapshots import photons_at
 from fewphoton.simulate.structure_factors import diffuse_form, intensities
 
 
@@ -184,18 +185,7 @@ class RotationExperiment:
         draw_ptr = np.concatenate([[0], np.cumsum(n_photons)]).astype(np.int64)
         frame = np.repeat(np.arange(len(table)), n_photons)
         uniform = rng.random(draw_ptr[-1])
-        uniform = uniform[np.lexsort((uniform, frame))]
-        pixel = np.empty(draw_ptr[-1], dtype=np.int64)
-        draw_pixels(pattern, draw_ptr, uniform, pixel)
-        place, count = np.unique(frame * self.detector.n_pixels + pixel, return_counts=True)
-        indptr = np.searchsorted(place, np.arange(len(table) + 1) * self.detector.n_pixels)
-        return PhotonFrames(
-            indptr.astype(np.int64),
-            (place % self.detector.n_pixels).astype(np.uint32),
-            count.astype(np.uint32),
-            self.detector.n_pixels,
-            table,
-        )
+        return photons_at(pattern, draw_ptr, uniform[np.lexsort((uniform, frame))], table)
 
     def true_volume(self, n_voxels: int, voxels_per_cell: int) -> IntensityVolume:
         """Noise-free intensity of the crystal (Bragg and diffuse, no background) on an hkl grid."""
