@@ -29,6 +29,10 @@ class FrameOrientations:
         Logarithm of the likelihood averaged over orientations, up to a constant of the data set.
     angle_deg : ndarray of float64, `(n_orientations,)`
         The sampled angles.
+    fluence : ndarray of float64, `(n_frames,)`, or None
+        Factor of the expected counts, mean 1 over frames with photons; 0 for frames without. None: not estimated.
+    background_photons : ndarray of float64, `(n_frames,)`, or None
+        Expected background photons on the pixels of the likelihood. None: not estimated.
     """
 
     best_angle_deg: NDArray[np.float64]
@@ -37,11 +41,15 @@ class FrameOrientations:
     entropy_nat: NDArray[np.float32]
     log_likelihood: NDArray[np.float64]
     angle_deg: NDArray[np.float64]
+    fluence: NDArray[np.float64] | None = None
+    background_photons: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_frames = len(self.best_angle_deg)
         types = {"best_orientation": np.int32, "best_probability": np.float32, "entropy_nat": np.float32}
         for column in fields(self):
+            if column.default is None and getattr(self, column.name) is None:
+                continue
             shape = (None,) if column.name == "angle_deg" else (n_frames,)
             dtype = types.get(column.name, np.float64)
             values = frozen_array(f"frame orientations: {column.name}", getattr(self, column.name), dtype, shape)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fewphoton.data import FrameOrientations, IntensityVolume, Orientations
 from fewphoton.emc.communicator import Communicator
+from fewphoton.emc.frame_model import FrameFit
 from fewphoton.emc.iteration import Views, merge, posteriors
 from fewphoton.emc.problem import Problem
 from fewphoton.errors import ConvergenceError
@@ -19,8 +20,11 @@ def last_look(
     intensity_floor: float,
     view_weights: str,
     communicator: Communicator,
+    frames: FrameFit | None = None,
 ) -> tuple[IntensityVolume, tuple[IntensityVolume, IntensityVolume], FrameOrientations]:
     """Merge all frames, the even and the odd ones, and note the best orientation of each frame.
+
+    With ``frames``, their fluences and backgrounds are estimated once more, and noted.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def last_look(
     views = Views.empty(problem)
     even = Views.empty(problem)
     best, probability, entropy, evidence = [], [], [], []
-    for batch, posterior in posteriors(problem, volume, 1.0, intensity_floor, communicator):
+    for batch, posterior in posteriors(problem, volume, 1.0, intensity_floor, communicator, frames=frames):
         informative = batch.likelihood_photons > 0
         local_best = posterior.probability.argmax(axis=1)
         value = posterior.probability[np.arange(batch.n_frames), local_best]
@@ -52,10 +56,14 @@ def last_look(
         probability.append(np.where(informative, values[winner], 0.0))
         entropy.append(np.where(informative, posterior.entropy_nat, np.log(problem.n_orientations)))
         evidence.append(posterior.log_evidence)
-        views.add(batch, posterior.probability)
+        views.add(batch, posterior.probability, frames)
         number = batch.first_frame + np.arange(batch.n_frames)
         posterior.probability[number % 2 == 1] = 0.0
-        even.add(batch, posterior.probability)
+        even.add(batch, posterior.probability, frames)
+    if frames is not None:
+        scale = frames.keep_mean_fluence()
+        views.exposure /= scale
+        even.exposure /= scale
     odd = Views(views.photons - even.photons, views.exposure - even.exposure)
     # Differences of rounded sums can fall below zero where the odd frames saw nothing.
     odd.photons[odd.photons < 0] = 0.0
@@ -75,5 +83,7 @@ def last_look(
             entropy_nat=np.concatenate(entropy),
             log_likelihood=np.concatenate(evidence),
             angle_deg=angle,
+            fluence=None if frames is None else frames.updated.fluence,
+            background_photons=None if frames is None else frames.updated.background_photons,
         ),
     )

@@ -29,6 +29,10 @@ class IterationRecord:
         Exponent of the likelihood.
     seconds_expand_maximize, seconds_compress, seconds_total : float
         Wall time on rank 0.
+    fluence_spread : float
+        Standard deviation over mean of the frames' fluences; 0 where all are alike.
+    background_fraction : float
+        Part of the photons that is background; 0 where none is looked for.
     """
 
     iteration: int
@@ -40,6 +44,8 @@ class IterationRecord:
     seconds_expand_maximize: float
     seconds_compress: float
     seconds_total: float
+    fluence_spread: float = 0.0
+    background_fraction: float = 0.0
 
 
 def relative_change(updated: IntensityVolume, former: NDArray[np.float64]) -> float:

@@ -19,6 +19,8 @@ def write_orientation_file(path: Path | str, orientations: FrameOrientations, pr
     with created(path) as file:
         group = file.create_group("frames")
         for column in fields(orientations):
+            if getattr(orientations, column.name) is None:
+                continue
             item = store(group, column.name, getattr(orientations, column.name))
             if column.name in _UNITS:
                 item.attrs["units"] = _UNITS[column.name]
@@ -38,6 +40,7 @@ def read_orientation_file(path: Path | str) -> FrameOrientations:
         columns = {
             column.name: dataset(file, f"frames/{column.name}", kind="fi", shape=(None,))[()]
             for column in fields(FrameOrientations)
+            if column.default is not None or f"frames/{column.name}" in file
         }
         try:
             return FrameOrientations(**columns)
