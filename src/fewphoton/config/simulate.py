@@ -79,6 +79,10 @@ class SimulateRotationConfig(Section):
     """Share of the photons in smooth diffuse scattering of the crystal (all atoms, uncorrelated displacements)."""
     background_fraction: float = Field(default=0.05, ge=0, lt=1)
     """Share of the photons in background that does not turn with the crystal (air scatter)."""
+    fluence_spread: float = Field(default=0.0, ge=0)
+    """Standard deviation over mean of the crystal's intensity from exposure to exposure (gamma-distributed, mean 1)."""
+    background_spread: float = Field(default=0.0, ge=0)
+    """Standard deviation over mean of the background from exposure to exposure (gamma-distributed)."""
     size_broadening_inv_angstrom: Positive = 2.5e-3
     """Standard deviation of the reflections, the same at all q (focus, pixel size, divergence)."""
     mosaicity_deg: float = Field(default=0.15, ge=0)

@@ -69,7 +69,28 @@ def exposure_table(config: SimulateRotationConfig) -> FrameTable:
     number = np.arange(n_exposures)
     batch, place = np.divmod(number, config.frames_per_batch)
     start = batch * spacing + place * config.rotation_per_frame_deg
-    return FrameTable(number, np.ones(n_exposures, dtype=np.int32), batch, start, start + config.rotation_per_frame_deg)
+    fluence, background = None, None
+    if config.fluence_spread > 0 or config.background_spread > 0:
+        # A stream of their own: photons are drawn from the same numbers as without.
+        rng = np.random.default_rng([config.seed, 2])
+        fluence = _factors(config.fluence_spread, n_exposures, rng)
+        mean_photons = config.photons_per_frame * config.background_fraction
+        background = mean_photons * _factors(config.background_spread, n_exposures, rng)
+    end = start + config.rotation_per_frame_deg
+    return FrameTable(
+        number,
+        np.ones(n_exposures, dtype=np.int32),
+        batch,
+        start,
+        end,
+        true_fluence=fluence,
+        true_background_photons=background,
+    )
+
+
+def _factors(spread: float, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw factors of mean 1 from a gamma distribution."""
+    return rng.gamma(spread**-2, spread**2, n) if spread > 0 else np.ones(n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +111,8 @@ class RotationExperiment:
         Solid angle times polarization, mean 1 over unmasked pixels, 0 on masked ones.
     smooth : ndarray of float64, `(n_pixels,)`
         Expected diffuse and background photons of a frame.
+    background : ndarray of float64, `(n_pixels,)`
+        The background among them.
     diffuse_q_inv_angstrom, diffuse_photons : ndarray of float64, `(m,)`
         Table of the diffuse scattering: photons per pixel of response 1 against q.
     hkl, intensity : ndarray, `(n, 3)` int32 and `(n,)` float64
@@ -104,6 +127,7 @@ class RotationExperiment:
     widths: NDArray[np.float64]
     response: NDArray[np.float64]
     smooth: NDArray[np.float64]
+    background: NDArray[np.float64]
     diffuse_q_inv_angstrom: NDArray[np.float64]
     diffuse_photons: NDArray[np.float64]
     hkl: NDArray[np.int32]
@@ -143,8 +167,9 @@ class RotationExperiment:
         diffuse_photons = diffuse_form(structure, diffuse_q, config.b_factor_angstrom2)
         diffuse = response * np.interp(np.where(usable, q_length, 0.0), diffuse_q, diffuse_photons)
         diffuse_scale = config.photons_per_frame * config.diffuse_fraction / float(diffuse.sum())
-        background = config.photons_per_frame * config.background_fraction / usable.sum()
-        smooth = diffuse * diffuse_scale + np.where(usable, background, 0.0)
+        level = config.photons_per_frame * config.background_fraction / usable.sum()
+        background = np.where(usable, level, 0.0)
+        smooth = diffuse * diffuse_scale + background
         return cls(
             detector,
             beam,
@@ -154,6 +179,7 @@ class RotationExperiment:
             widths,
             response,
             smooth,
+            background,
             diffuse_q,
             diffuse_photons * diffuse_scale,
             hkl,
@@ -179,8 +205,17 @@ class RotationExperiment:
         return pattern
 
     def draw(self, table: FrameTable, rng: np.random.Generator) -> PhotonFrames:
-        """Draw Poisson photons of the exposures of ``table``; each is seen at the middle of its rotation range."""
+        """Draw Poisson photons of the exposures of ``table``; each is seen at the middle of its rotation range.
+
+        Fluence and background are those of the table, or the mean ones where it has none.
+        """
         pattern = self.patterns(table.omega_deg)
+        if table.true_fluence is not None and table.true_background_photons is not None:
+            flat = self.background.astype(np.float32)
+            share = (self.background / max(float(self.background.sum()), 1e-300)).astype(np.float32)
+            pattern -= flat
+            pattern *= table.true_fluence[:, None].astype(np.float32)
+            pattern += table.true_background_photons[:, None].astype(np.float32) * share
         n_photons = rng.poisson(pattern.sum(axis=1, dtype=np.float64))
         draw_ptr = np.concatenate([[0], np.cumsum(n_photons)]).astype(np.int64)
         frame = np.repeat(np.arange(len(table)), n_photons)
