@@ -29,6 +29,9 @@ class FrameTable:
     quaternion : ndarray of float64, `(n_frames, 4)`, or None
         Orientation of each frame's crystal or particle where it is known, as in simulations: unit quaternions of the
         rotation that follows U (see :mod:`fewphoton.data.orientations`); rows of NaN where unknown, None if all are.
+    true_fluence, true_background : ndarray of float64, `(n_frames,)`, or None
+        Of simulated frames: factors of the sample's scattering and of the background, of mean 1 over the experiment;
+        NaN where unknown, None if all are.
 
     Raises
     ------
@@ -42,6 +45,8 @@ class FrameTable:
     omega_start_deg: NDArray[np.float64]
     omega_end_deg: NDArray[np.float64]
     quaternion: NDArray[np.float64] | None = None
+    true_fluence: NDArray[np.float64] | None = None
+    true_background: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_frames = len(self.source_index)
@@ -91,13 +96,14 @@ class FrameTable:
 
     @classmethod
     def concatenate(cls, tables: list[FrameTable]) -> FrameTable:
-        """Join tables in the given order; quaternions are unknown in the rows of tables without them."""
+        """Join tables in the given order; a column is unknown in the rows of tables without it."""
         known = {name for table in tables for name in table._given()}
         return cls(**{name: np.concatenate([table._column(name) for table in tables]) for name in known})
 
     def _column(self, name: str) -> NDArray[Any]:
         values = getattr(self, name)
-        return np.full((len(self), 4), np.nan) if values is None else values
+        shape = (len(self), 4) if name == "quaternion" else (len(self),)
+        return np.full(shape, np.nan) if values is None else values
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from fewphoton.data import FrameTable
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.hdf5 import dataset, store
 
-_WIDTH = {"quaternion": 4}
-"""Columns that may be missing, and the length of their rows."""
+_WIDTH: dict[str, tuple[int, ...]] = {"quaternion": (4,), "true_fluence": (), "true_background": ()}
+"""Columns that may be missing, and the shape of their rows."""
 
 
 def write_frame_table(group: h5py.Group, table: FrameTable, units: dict[str, str] | None = None) -> None:
@@ -41,7 +41,7 @@ class FrameTableReader:
             if width is None:
                 self._columns[column.name] = dataset(group, place, kind="iuf", shape=(n_frames,))
             elif place in group:
-                self._columns[column.name] = dataset(group, place, kind="f", shape=(n_frames, width))
+                self._columns[column.name] = dataset(group, place, kind="f", shape=(n_frames, *width))
 
     def read(self, start: int = 0, stop: int | None = None) -> FrameTable:
         """Return rows ``start`` to ``stop - 1``.

@@ -74,8 +74,7 @@ def exposure_table(config: SimulateRotationConfig) -> FrameTable:
         # A stream of their own: photons are drawn from the same numbers as without.
         rng = np.random.default_rng([config.seed, 2])
         fluence = _factors(config.fluence_spread, n_exposures, rng)
-        mean_photons = config.photons_per_frame * config.background_fraction
-        background = mean_photons * _factors(config.background_spread, n_exposures, rng)
+        background = _factors(config.background_spread, n_exposures, rng)
     end = start + config.rotation_per_frame_deg
     return FrameTable(
         number,
@@ -84,7 +83,7 @@ def exposure_table(config: SimulateRotationConfig) -> FrameTable:
         start,
         end,
         true_fluence=fluence,
-        true_background_photons=background,
+        true_background=background,
     )
 
 
@@ -210,12 +209,11 @@ class RotationExperiment:
         Fluence and background are those of the table, or the mean ones where it has none.
         """
         pattern = self.patterns(table.omega_deg)
-        if table.true_fluence is not None and table.true_background_photons is not None:
-            flat = self.background.astype(np.float32)
-            share = (self.background / max(float(self.background.sum()), 1e-300)).astype(np.float32)
-            pattern -= flat
-            pattern *= table.true_fluence[:, None].astype(np.float32)
-            pattern += table.true_background_photons[:, None].astype(np.float32) * share
+        if table.true_fluence is not None and table.true_background is not None:
+            fluence, level = (part[:, None].astype(np.float32) for part in (table.true_fluence, table.true_background))
+            pattern *= fluence
+            pattern += (level - fluence) * self.background.astype(np.float32)
+            np.maximum(pattern, 0.0, out=pattern)
         n_photons = rng.poisson(pattern.sum(axis=1, dtype=np.float64))
         draw_ptr = np.concatenate([[0], np.cumsum(n_photons)]).astype(np.int64)
         frame = np.repeat(np.arange(len(table)), n_photons)
