@@ -80,7 +80,11 @@ def test_log_sums_are_the_log_likelihood(photons, model):
 @pytest.mark.parametrize(("value", "bound"), [(1e-15, kernels.LOWEST), (1e12, kernels.HIGHEST)])
 def test_what_leaves_the_bounds_counts_as_these(value, bound):
     signal = np.full((4, 8), value, dtype=np.float32)
-    photons = np.array([0, 4, 5]), np.array([0, 1, 2, 3, 0], dtype=np.int32), np.array([1, 1, 1, 1, 3], dtype=np.float32)
+    photons = (
+        np.array([0, 4, 5]),
+        np.array([0, 1, 2, 3, 0], dtype=np.int32),
+        np.array([1, 1, 1, 1, 3], dtype=np.float32),
+    )
     found = np.zeros((2, 8), dtype=np.float32)
     kernels.add_log_sums(
         *photons, signal, np.zeros(4, np.float32), np.ones(2, np.float32), np.ones(2, np.float32), found
@@ -95,9 +99,7 @@ def test_photons_are_shared_in_the_ratio_of_expected_counts(photons, model, prob
     frame = np.repeat(np.arange(N_FRAMES), np.diff(indptr)).astype(np.int32)[by_pixel]
     pixel_ptr = np.searchsorted(index[by_pixel], np.arange(N_PIXELS + 1)).astype(np.int64)
     views = np.ones((N_PIXELS, N_COLUMNS), dtype=np.float32)
-    kernels.add_signal_photons(
-        pixel_ptr, frame, count[by_pixel], probability, model[0], model[1], ratio(model), views
-    )
+    kernels.add_signal_photons(pixel_ptr, frame, count[by_pixel], probability, model[0], model[1], ratio(model), views)
     background = np.empty(N_FRAMES)
     kernels.background_photons(*photons, probability, model[0], model[1], ratio(model), background)
     expected, lost = np.ones((N_PIXELS, N_COLUMNS)), np.zeros(N_FRAMES)

@@ -184,7 +184,9 @@ class ReconstructConfig(_Merging):
     @model_validator(mode="after")
     def _background_needs_float32(self) -> ReconstructConfig:
         if self.background != "none" and self.likelihood_table != "float32":
-            raise ValueError("with background: per_frame no table of logarithms is made; likelihood_table must be float32")
+            raise ValueError(
+                "with background: per_frame no table of logarithms is made; likelihood_table must be float32"
+            )
         return self
 
     @model_validator(mode="after")

@@ -34,6 +34,14 @@ class FrameCourse:
     def __init__(self, model: FrameModel | None, intensity_floor: float, communicator: Communicator) -> None:
         self._model, self._floor, self._communicator = model, intensity_floor, communicator
 
+    def start(
+        self, problem: Problem, volume: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """Return a starting volume less the background's part of the photons, and what to remember of all frames."""
+        if self._model is None:
+            return volume, {}
+        return volume * (1 - self._model.start_fraction), self._model.start(problem).memory()
+
     def fit(self, problem: Problem, frames: NDArray[np.int64], memory: Memory) -> FrameFit | None:
         """Prepare an iteration on ``problem``, whose frames have the numbers ``frames`` in the data set."""
         if self._model is None:
@@ -63,8 +71,6 @@ class FrameCourse:
             return {}
         every = FrameParameters.remembered(memory)
         if problem is not None:
-            own = own_parameters(
-                problem, volume, self._model, every.take(frames), self._floor, self._communicator
-            )
+            own = own_parameters(problem, volume, self._model, every.take(frames), self._floor, self._communicator)
             every = every.replaced(frames, own)
         return every.memory()

@@ -225,9 +225,7 @@ class FrameFit:
         if self._total_share > 0:
             self.updated.background_photons[place][informative] = background[informative] / self._total_share
 
-    def add_photons(
-        self, batch: FrameBatch, probability: NDArray[np.float32], photons: NDArray[np.float32]
-    ) -> bool:
+    def add_photons(self, batch: FrameBatch, probability: NDArray[np.float32], photons: NDArray[np.float32]) -> bool:
         """Add the signal of a batch to views; False where every photon is signal, and nothing was added."""
         if self._table is None:
             return False

@@ -72,9 +72,7 @@ class MixtureTable:
         """Return zeros: no row has a constant of its own."""
         return np.zeros(batch.n_frames)
 
-    def add_signal(
-        self, batch: FrameBatch, probability: NDArray[np.float32], photons: NDArray[np.float32]
-    ) -> None:
+    def add_signal(self, batch: FrameBatch, probability: NDArray[np.float32], photons: NDArray[np.float32]) -> None:
         """Add the signal's share of a batch's photons to views ``photons`` `(n_rows, n_columns)`."""
         hits = batch.by_pixel
         add_signal_photons(

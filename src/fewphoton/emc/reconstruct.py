@@ -214,8 +214,8 @@ def reconstruct(
     state = communicator.share(saved)
     if state is None:
         state = starting_state(course.updated, crystal, config, communicator)
-        if model is not None:
-            state = State(state.volume * (1 - model.start_fraction), (), model.start(problem).memory())
+        volume, memory = course.parameters.start(problem, state.volume)
+        state = State(volume, (), memory)
     expected_shape = (problem.rows.n_voxels,) * 3
     if state.volume.shape != expected_shape:
         raise ConvergenceError(

@@ -20,6 +20,7 @@ from fewphoton.emc.problem import Problem
 from fewphoton.emc.reconstruct import Reconstruction, State, default_orientations, reconstruct
 from fewphoton.emc.schedule import StepRecord
 from fewphoton.errors import InputFileError
+from fewphoton.io.background_files import read_background_shape
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.emc_checkpoint import CheckpointFile
 from fewphoton.io.machine_memory import machine_memory_bytes
@@ -43,6 +44,9 @@ class Inputs:
 
     frames: Path = path_field("photon file")
     crystal: Path = path_field("crystal description (cell, space group, UB, rotation axis)")
+    background: Path | None = path_field(
+        "shape of the background over the detector (HDF5), for background: per_frame; flat without", optional=True
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
                 f"{len(orientations)} orientations, {rows.n_voxels}^3 voxels, {communicator.size} rank(s), photons "
                 f"{'in memory' if isinstance(problem.storage, InMemory) else 'mapped'}"
             )
-        result = reconstruct(problem, crystal, orientations, config, communicator, store, _reporter(context, config))
+        report, background = _reporter(context, config), _background(inputs)
+        result = reconstruct(problem, crystal, orientations, config, communicator, store, report, background)
         if head:
             _write(outputs, result, crystal, axis, problem, provenance)
             context.say(f"{_ENDS[result.stopped_by]} after {len(result.records)} iterations")
@@ -154,6 +159,14 @@ def _problem(
     return problem, orientations
 
 
+def _background(inputs: Inputs) -> NDArray[np.float64] | None:
+    """Read the shape of the background, if one is given."""
+    if inputs.background is None:
+        return None
+    with open_photon_file(inputs.frames) as reader:
+        return read_background_shape(inputs.background, reader.detector, reader.beam)
+
+
 def _reporter(context: Context, config: ReconstructConfig) -> Callable[[StepRecord], None]:
     def report(record: StepRecord) -> None:
         if context.progress and (record.iteration % 10 == 0 or record.iteration <= 3):
@@ -192,6 +205,8 @@ def _write(
             "n_orientations": problem.n_orientations,
             "n_voxels": problem.rows.n_voxels,
             "n_pixels_merged": problem.rows.n_rows,
+            "fluence_spread": last.fluence_spread,
+            "background_fraction": last.background_fraction,
             "n_frames_without_photons": problem.n_frames - problem.n_informative_frames,
         },
     )
