@@ -52,7 +52,7 @@ def some_parameters(problem, kind):
 
 
 def dense(problem, volume, parameters, shape):
-    """Of the first frames: counts, signal and background by frame, pixel and orientation; probabilities and log-likelihoods."""
+    """Of the first frames: counts, signal and background by frame, pixel and orientation; probabilities, evidence."""
     rows = problem.rows
     used = rows.likelihood
     counts = varied_photons().take(slice(0, N_DENSE)).to_dense()[:, rows.row_of_pixel >= 0].astype(float)

@@ -137,12 +137,13 @@ class ReconstructConfig(_Merging):
     held_out: HeldOutConfig | None = None
     """Stop on the likelihood of frames kept out of the update. None: on the change or on max_iterations alone."""
     fluence: Literal["same", "per_frame"] = "same"
-    """`per_frame` estimates a factor for the expected counts of each frame (mean 1), where exposures or crystals differ;
-    it costs next to nothing. The paper does not."""
+    """`per_frame` estimates a factor for the expected counts of each frame (mean 1), where exposures or crystals
+    differ; it costs next to nothing. The paper has one fluence for all."""
     background: Literal["none", "per_frame"] = "none"
     """`per_frame` estimates for each frame the level of a background that does not turn with the crystal, of the shape
-    given to the stage, or the same on all pixels. The likelihood then takes about three times as long, the update about
-    twice."""
+    given to the stage, or the same on all pixels. An iteration then takes about three times as long. Where the volume
+    has about as many voxels as there are photons it explains each of them by itself, and backgrounds fall towards zero:
+    `symmetry: laue`, larger voxels or more frames keep it from that."""
     background_start: float = Field(default=0.25, gt=0, lt=1)
     """Part of each frame's photons that is background at the start. Scattering of the crystal that looks like the
     background in every orientation cannot be told from it, so of that the start decides; differences between frames

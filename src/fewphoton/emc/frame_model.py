@@ -10,7 +10,8 @@ and background in the ratio of their expected counts (Shepp & Vardi 1982, doi:10
 Two freedoms are left by any data. A common factor of fluences cancels against the volume: the mean fluence is kept.
 A part of the volume that looks like the background in every orientation cancels against its level: adding it to
 the volume takes the same multiple of the fluence off the level of each frame. How much of such a part is background is
-decided by the start alone; differences between frames are found.
+decided by the start alone; differences between frames are found. They are found as far as the volume is determined by
+many frames: where it has about as many voxels as there are photons, it explains the background of each frame as well.
 
 Cost beside that of frames that are alike, per photon and orientation: nothing for fluence alone (4 bytes and one
 multiply-add per frame and orientation); with background the likelihood computes a quarter of a logarithm and 5
@@ -83,7 +84,8 @@ class FrameModel:
     fluence : bool
         Each frame has a fluence of its own; otherwise all have 1.
     background_share : ndarray of float64, `(n_pixels,)`, or None
-        Share of each detector pixel in the background; sums to 1 over the pixels of the likelihood. None: no background.
+        Share of each detector pixel in the background; sums to 1 over the pixels of the likelihood. None: there is no
+        background.
     start_fraction : float
         Part of the photons that is background at the start.
     """
@@ -249,12 +251,12 @@ class FrameFit:
         return factor
 
     def fluence_spread(self) -> float:
-        """Standard deviation over mean of the new fluences of frames with photons."""
+        """Return standard deviation over mean of the new fluences of frames with photons."""
         fluence = self.updated.fluence[self._informative]
         return float(fluence.std() / fluence.mean())
 
     def background_fraction(self) -> float:
-        """Part of all photons that is background by the new levels."""
+        """Return the part of all photons that is background by the new levels."""
         level = float(self.updated.background_photons[self._informative].sum())
         return level * self._total_share / self._problem.likelihood_photons
 

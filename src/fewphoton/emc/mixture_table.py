@@ -1,4 +1,4 @@
-"""Signal and background of every pixel row: what takes the place of a table of logarithms where frames have background."""
+"""Signal and background of every pixel row, in place of a table of logarithms where frames have background."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MixtureTable:
         fluence: NDArray[np.float64],
         background_photons: NDArray[np.float64],
     ) -> MixtureTable:
-        """Take over a table of expected intensities `(n_rows, n_columns)`; ``share`` `(n_rows,)` is the background's."""
+        """Take over expected intensities `(n_rows, n_columns)`; ``share`` `(n_rows,)` is the background's."""
         floor_and_scale_rows(table, floor, problem.row_offset)
         pedestal = share / problem.rows.response * np.exp(-problem.row_offset)
         return cls(table, pedestal.astype(np.float32), fluence, background_photons)

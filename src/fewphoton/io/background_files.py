@@ -83,7 +83,7 @@ def read_background_shape(path: Path | str, detector: Detector, beam: Beam) -> N
     if wrong.any():
         found = f"{int(wrong.sum())} others, the first at pixel {int(np.argmax(wrong))}"
         raise InputFileError(path, "cannot be a background", where=place, expected="values >= 0", found=found)
-    return values
+    return np.asarray(values)
 
 
 def _on_pixels(

@@ -5,8 +5,8 @@ where there is no background. Expectation-maximization for sums of Poisson sourc
 ratio of their expected counts (Shepp & Vardi 1982, IEEE Trans. Med. Imaging 1, 113-122,
 doi:10.1109/TMI.1982.4307558).
 
-``signal`` and ``pedestal`` may carry any common factor a row: it shifts the log-likelihoods of a frame by a constant and
-leaves ratios as they are. No result depends on the number of threads, to the last bit: a row belongs to one thread.
+``signal`` and ``pedestal`` may carry any common factor a row: it shifts the log-likelihoods of a frame by a constant
+and leaves ratios as they are. No result depends on the number of threads, to the last bit: a row belongs to one thread.
 """
 
 from __future__ import annotations
@@ -97,9 +97,8 @@ def add_log_sums(
     """Add ``count * log(fluence * signal + background * pedestal)`` of all photons to each frame's log-likelihoods.
 
     Four pixels of one photon each share a logarithm, that of their product. Per photon and orientation: 4 bytes read,
-    5 operations (a multiply-add, two bounds, a multiplication) and a quarter of a logarithm (20 operations), against one
-    multiply-add where there is no background: bound by arithmetic with one core, by memory with many. Pixels of
-    several photons take a whole logarithm.
+    5 operations (a multiply-add, two bounds, a multiplication) and a quarter of a logarithm (20 operations), against
+    one multiply-add where there is no background. Pixels of several photons take a whole logarithm.
 
     Parameters
     ----------
