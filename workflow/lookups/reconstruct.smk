@@ -6,6 +6,13 @@ def emc_memory(wildcards, input, attempt):
     return int((3000 + 10 * megabytes(input)) * attempt)
 
 
+def background_shape(wildcards):
+    """Return the file with the shape of the background where a point looks for background, else nothing."""
+    section = AT["reconstruct"][wildcards.point].section(RUN, "reconstruct")
+    shape = RUN.datasets[wildcards.dataset].background
+    return [str(shape)] if shape and section["background"] == "per_frame" else []
+
+
 def assemble_values():
     """Return the parameters of assemble, with grid, corrections and q range as reconstruct has them."""
     values = RUN.stages.assemble.model_dump(mode="json")

@@ -5,6 +5,7 @@ rule reconstruct:
     input:
         frames=frames_before("reconstruct"),
         crystal=lambda wildcards: crystal_of(wildcards.dataset),
+        background=background_shape,
     output:
         volume=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/volume.h5",
         orientations=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/orientations.h5",
@@ -27,6 +28,9 @@ rule reconstruct:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         config=section_of("reconstruct"),
+        background=lambda wildcards, input: (
+            f"--background {input.background}" if input.background else ""
+        ),
         # The checkpoint is no output: snakemake would remove it when the job fails, just when it is needed.
         checkpoint=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/checkpoint.h5",
         launch=lambda wildcards, resources: (
@@ -38,6 +42,7 @@ rule reconstruct:
     shell:
         # Threads of the job are shared out over its ranks.
         "{params.launch} fewphoton reconstruct --frames {input.frames} --crystal {input.crystal} "
+        "{params.background} "
         "--volume {output.volume} --orientations {output.orientations} --iterations {output.iterations} "
         "--metrics {output.metrics} --checkpoint {params.checkpoint} "
         "--threads $(( {threads} / {resources.tasks} > 0 ? {threads} / {resources.tasks} : 1 )) "
