@@ -299,19 +299,23 @@ def iterate(
 
     See :func:`posteriors` for ``table_type`` and :func:`merge` for ``view_weights``.
     """
-    begin = time.perf_counter()
+    begin, exchanged, seconds_update = time.perf_counter(), communicator.seconds_exchange, 0.0
     views = Views.empty(problem)
     evidence = information = entropy = 0.0
     for batch, posterior in posteriors(problem, volume, beta, intensity_floor, communicator, table_type):
+        before = time.perf_counter()
         views.add(batch, posterior.probability)
+        seconds_update += time.perf_counter() - before
         informative = batch.likelihood_photons > 0
         evidence += float(posterior.log_evidence[informative].sum())
         information += float(posterior.information_nat[informative].sum())
         entropy += float(posterior.entropy_nat[informative].sum())
     middle = time.perf_counter()
     updated = merge(problem, views, view_weights, communicator)
-    end = time.perf_counter()
     change = relative_change(updated, volume)
+    end = time.perf_counter()
+    exchanged = communicator.seconds_exchange - exchanged
+    own_seconds = np.concatenate(communicator.gather(np.array([end - begin - exchanged])))
     record = IterationRecord(
         number,
         change,
@@ -322,5 +326,8 @@ def iterate(
         middle - begin,
         end - middle,
         end - begin,
+        seconds_update,
+        exchanged,
+        float(own_seconds.max() / own_seconds.mean()),
     )
     return updated, record

@@ -193,5 +193,6 @@ def _write(
             "n_voxels": problem.rows.n_voxels,
             "n_pixels_merged": problem.rows.n_rows,
             "n_frames_without_photons": problem.n_frames - problem.n_informative_frames,
+            "slowest_to_mean_rank": float(np.median([record.slowest_to_mean_rank for record in result.records])),
         },
     )
