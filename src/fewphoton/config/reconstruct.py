@@ -155,7 +155,7 @@ class ReconstructConfig(_Merging):
     """Frames whose probabilities are held in memory at a time, at the most."""
     batch_hits: int = Field(default=8_000_000, ge=1)
     """Pixels with photons in those frames, at the most (but at least one frame), so that bright frames make no larger
-    batches than dim ones; a batch is arranged in 24 bytes for each."""
+    batches than dim ones; arranging a batch takes about 70 bytes for each."""
     photon_storage: Literal["memory", "mapped", "automatic"] = "automatic"
     """Where photons are kept: in the `memory` of each rank; `mapped` from a scratch file that each node writes once and
     its ranks share, so that photons may exceed memory; or `automatic`: mapped where several ranks share a node or the

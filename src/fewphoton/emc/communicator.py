@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ class Communicator(Protocol):
     size: int
     node_rank: int
     node_size: int
+    seconds_exchange: float
+    """Time so far in calls that other ranks take part in: moving data, and waiting for who is late."""
 
     def sum(self, values: NDArray[Any]) -> None:
         """Replace ``values`` by their sum over all ranks, in place."""
@@ -48,6 +51,7 @@ class Serial:
     size = 1
     node_rank = 0
     node_size = 1
+    seconds_exchange = 0.0
 
     def sum(self, values: NDArray[Any]) -> None:
         """Leave ``values`` as they are."""
@@ -79,6 +83,7 @@ class MpiWorld:
     def __init__(self) -> None:
         from mpi4py import MPI
 
+        self.seconds_exchange = 0.0
         self._mpi = MPI
         self._comm = MPI.COMM_WORLD
         self.rank = int(self._comm.Get_rank())
@@ -91,8 +96,15 @@ class MpiWorld:
         flat = values.reshape(-1)
         if not np.shares_memory(flat, values):
             raise ParallelError("only contiguous arrays can be reduced in place")
-        for start in range(0, len(flat), self._PIECE):
-            self._comm.Allreduce(self._mpi.IN_PLACE, flat[start : start + self._PIECE], op=operation)
+        with self._timed():
+            for start in range(0, len(flat), self._PIECE):
+                self._comm.Allreduce(self._mpi.IN_PLACE, flat[start : start + self._PIECE], op=operation)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds_exchange += time.perf_counter() - begin
 
     def sum(self, values: NDArray[Any]) -> None:
         """Replace ``values`` by their sum over all ranks, in place."""
@@ -104,11 +116,13 @@ class MpiWorld:
 
     def gather(self, values: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the arrays of all ranks in rank order, on every rank."""
-        return list(self._comm.allgather(values))
+        with self._timed():
+            return list(self._comm.allgather(values))
 
     def share(self, value: Any) -> Any:
         """Return rank 0's ``value`` on every rank."""
-        return self._comm.bcast(value, root=0)
+        with self._timed():
+            return self._comm.bcast(value, root=0)
 
     def share_in_node(self, value: Any) -> Any:
         """Return the ``value`` of the node's rank 0 on every rank of the node."""

@@ -319,11 +319,13 @@ def iterate(
 
     See :func:`posteriors` for ``table_type`` and ``frames``, and :func:`merge` for ``view_weights``.
     """
-    begin = time.perf_counter()
+    begin, exchanged, seconds_update = time.perf_counter(), communicator.seconds_exchange, 0.0
     views = Views.empty(problem)
     evidence = information = entropy = 0.0
     for batch, posterior in posteriors(problem, volume, beta, intensity_floor, communicator, table_type, frames):
+        before = time.perf_counter()
         views.add(batch, posterior.probability, frames)
+        seconds_update += time.perf_counter() - before
         informative = batch.likelihood_photons > 0
         evidence += float(posterior.log_evidence[informative].sum())
         information += float(posterior.information_nat[informative].sum())
@@ -332,8 +334,10 @@ def iterate(
         views.exposure /= frames.keep_mean_fluence()
     middle = time.perf_counter()
     updated = merge(problem, views, view_weights, communicator)
-    end = time.perf_counter()
     change = relative_change(updated, volume)
+    end = time.perf_counter()
+    exchanged = communicator.seconds_exchange - exchanged
+    own_seconds = np.concatenate(communicator.gather(np.array([end - begin - exchanged])))
     record = IterationRecord(
         number,
         change,
@@ -344,6 +348,9 @@ def iterate(
         middle - begin,
         end - middle,
         end - begin,
+        seconds_update,
+        exchanged,
+        float(own_seconds.max() / own_seconds.mean()),
         *(() if frames is None else (frames.fluence_spread(), frames.background_fraction())),
     )
     return updated, record

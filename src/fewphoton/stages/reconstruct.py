@@ -208,5 +208,6 @@ def _write(
             "fluence_spread": last.fluence_spread,
             "background_fraction": last.background_fraction,
             "n_frames_without_photons": problem.n_frames - problem.n_informative_frames,
+            "slowest_to_mean_rank": float(np.median([record.slowest_to_mean_rank for record in result.records])),
         },
     )
