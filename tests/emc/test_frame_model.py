@@ -8,7 +8,7 @@ from fewphoton.config import ReconstructConfig
 from fewphoton.emc import iteration
 from fewphoton.emc.communicator import Serial
 from fewphoton.emc.frame_model import FrameFit, FrameModel, FrameParameters
-from fewphoton.emc.iteration import Views, iterate, posteriors
+from fewphoton.emc.iteration import Views, expected_table, iterate, posteriors
 from fewphoton.errors import ConfigError, DataError
 from fewphoton.kernels.aligned_table import aligned_table
 from tests.emc.varied import varied_photons, varied_problem
@@ -185,6 +185,17 @@ def test_the_mean_fluence_of_those_that_take_part_is_kept(problem, volume):
         assert fit.updated.fluence.mean() == pytest.approx(present.fluence.mean())
         assert factor > 0
     assert frames.updated.fluence.tolist() == present.fluence.tolist()
+
+
+def test_a_volume_of_the_wrong_scale_comes_back_to_that_of_the_data(problem, volume):
+    """Fluences alone would answer, and keeping their mean must hand the scale to the volume."""
+    photons = problem.likelihood_photons / problem.n_informative_frames
+    scaled = volume * photons / expected_table(problem, volume)[1].mean()
+    model = built(problem, "fluence")
+    frames = FrameFit(model, problem, model.start(problem))
+    updated, _ = iterate(problem, 3.0 * scaled, 1, 1.0, FLOOR, "exposure", Serial(), frames=frames)
+    assert frames.updated.fluence.mean() == pytest.approx(1.0)
+    assert expected_table(problem, updated.values)[1].mean() == pytest.approx(photons, rel=0.2)
 
 
 def test_frames_without_photons_keep_what_they_have(problem, volume):
