@@ -22,6 +22,7 @@ from fewphoton.emc.iteration_record import IterationRecord, relative_change
 from fewphoton.emc.log_table import LogTable, TableType
 from fewphoton.emc.mixture_table import MixtureTable
 from fewphoton.emc.pixels import PixelRows
+from fewphoton.emc.posterior import Posterior
 from fewphoton.emc.problem import Problem
 from fewphoton.errors import ConvergenceError
 from fewphoton.kernels.aligned_table import aligned_table, padded_columns
@@ -40,27 +41,6 @@ from fewphoton.kernels.volume_slices import compress, expand
 
 MIN_EXPOSURE = 1e-6
 """Frames a view must have received to be merged: below, its photons are sums of rounding errors."""
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """Orientation probabilities of a batch on this rank, and each frame's sums over all ranks.
-
-    Parameters
-    ----------
-    probability : ndarray of float32, `(n_frames, n_columns)`
-        Normalised over all ranks; zero for frames without photons, which say nothing about their orientation. Columns
-        from ``n_local`` on are zero and fill the rows up to whole cache lines.
-    log_evidence : ndarray of float64, `(n_frames,)`
-        Logarithm of the frame's likelihood averaged over orientations, without row offsets.
-    entropy_nat, information_nat : ndarray of float64, `(n_frames,)`
-        Entropy of the probabilities, and their relative entropy to the prior.
-    """
-
-    probability: NDArray[np.float32]
-    log_evidence: NDArray[np.float64]
-    entropy_nat: NDArray[np.float64]
-    information_nat: NDArray[np.float64]
 
 
 @dataclass
