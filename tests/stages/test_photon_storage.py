@@ -17,6 +17,7 @@ import pytest
 from fewphoton.cli import main
 from fewphoton.config import ReconstructConfig
 from fewphoton.emc.communicator import Serial
+from fewphoton.io.metrics import read_metrics, read_table
 from fewphoton.io.volumes import read_volume_file
 from fewphoton.stages.photon_storage import is_mapped, scratch_folder
 from tests.stages.reconstruct_runs import EVERYTHING, arguments, launcher, write_inputs
@@ -73,6 +74,8 @@ def test_ranks_that_share_photons_give_the_bytes_of_ranks_that_do_not(folder, in
         assert ("photons mapped" in done.stderr) == (storage == "automatic")
     for name in OUTPUTS:
         assert (folder / "two-memory" / name).read_bytes() == (folder / "two-automatic" / name).read_bytes()
+    assert 1 <= read_metrics(folder / "two-automatic" / "metrics.json")["slowest_to_mean_rank"] <= 2
+    assert all(float(row["seconds_exchange"]) > 0 for row in read_table(folder / "two-automatic" / "iterations.csv"))
     one, two = (read_volume_file(place / "volume.h5").volume for place in (in_memory, folder / "two-automatic"))
     np.testing.assert_allclose(two.values, one.values, atol=1e-6 * one.values.max())
     assert list((folder / "scratch").iterdir()) == []

@@ -78,7 +78,9 @@ class Serial:
 class MpiWorld:
     """MPI's COMM_WORLD through mpi4py."""
 
-    _PIECE = 1 << 24  # elements a reduction; keeps MPI's counts and its internal copies small
+    # Elements a reduction. Copies that MPI makes of 16 MB stay in cache: on two ranks of a node, 366^3 float64 take
+    # 0.16 s in pieces of 2^21 elements, 0.43 s in pieces of 2^24.
+    _PIECE = 1 << 21
 
     def __init__(self) -> None:
         from mpi4py import MPI
