@@ -67,6 +67,29 @@ def test_drawn_photons_have_the_expected_mean(experiment):
     assert mean[experiment.detector.masked].sum() == 0
 
 
+def test_exposures_can_share_the_pattern_at_their_middle(experiment):
+    table = exposure_table(SIMULATION).take(np.repeat([0, 40], 1500))
+    drawn = experiment.draw(table, np.random.default_rng(1), 1500)
+    assert drawn.table is table
+    for place in (0, 1):
+        part = drawn.take(slice(1500 * place, 1500 * (place + 1)))
+        expected = experiment.patterns(table.omega_deg[[1500 * place]])[0].astype(float)
+        mean = np.bincount(part.pixel, part.count, minlength=part.n_pixels) / 1500
+        chi = (mean - expected)[expected > 0] / np.sqrt(expected[expected > 0] / 1500)
+        assert np.abs(chi.mean()) < 0.1
+        assert 0.9 < chi.std() < 1.1
+        assert part.totals().std() == pytest.approx(np.sqrt(expected.sum()), rel=0.1)
+    moving = exposure_table(SIMULATION).take(slice(0, 4))
+    shared = experiment.draw(moving, np.random.default_rng(2), 4)
+    middle = 0.5 * (moving.omega_start_deg[0] + moving.omega_end_deg[-1])
+    assert (
+        shared.totals().sum()
+        == np.random.default_rng(2)
+        .poisson(np.full(4, experiment.patterns(np.array([middle])).sum(dtype=np.float64)))
+        .sum()
+    )
+
+
 def test_same_seed_same_photons(experiment):
     first, second = (
         PhotonFrames.concatenate([frames for frames, _ in exposures(experiment, SIMULATION)]) for _ in range(2)

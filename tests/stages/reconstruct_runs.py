@@ -45,6 +45,7 @@ def arguments(
         "max_iterations": iterations,
         "tolerance": 0,
         "checkpoint_every": 3,
+        "trace_radius_voxels": 1,
         **(options or {}),
     }
     files = ["--frames", str(folder / "frames.h5"), "--crystal", str(folder / "crystal.yaml")]
@@ -54,6 +55,7 @@ def arguments(
         ("iterations", "iterations.csv"),
         ("metrics", "metrics.json"),
         ("checkpoint", "checkpoint.h5"),
+        ("trace", "trace.h5"),
     ):
         files += [f"--{flag}", str(out / file)]
     return ["reconstruct", *files, "--config-json", json.dumps(config), "--threads", "1", *extra]

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from fewphoton.cli import main
+from fewphoton.evaluate.integrate import integrate
+from fewphoton.io.iterate_traces import read_iterate_trace
 from fewphoton.io.metrics import read_metrics, read_table
 from fewphoton.io.orientation_files import read_orientation_file
 from fewphoton.io.photon_files import write_photon_file
@@ -43,6 +45,23 @@ def test_outputs_tell_the_run(serial):
     assert found.halves is not None
     assert found.crystal.space_group == "P 21 21 21"
     assert len(read_orientation_file(serial / "orientations.h5")) == 400
+
+
+def test_the_last_traced_iterate_is_the_result(serial):
+    found = read_volume_file(serial / "volume.h5")
+    trace = read_iterate_trace(serial / "trace.h5")
+    expected = integrate(found.volume, found.crystal, 1.0)
+    np.testing.assert_array_equal(trace.iteration, np.arange(1, 13))
+    np.testing.assert_array_equal(trace.hkl, expected.hkl)
+    np.testing.assert_allclose(trace.intensity[-1], expected.intensity, rtol=1e-12)
+    assert (np.diff(trace.seconds) > 0).all()
+    assert not np.allclose(trace.intensity[0], trace.intensity[-1], rtol=0.1)
+
+
+def test_spheres_that_overlap_are_refused_before_any_iteration(folder, capsys):
+    assert main([*arguments(folder, "overlap", "--quiet"), "--set", "trace_radius_voxels=3"]) == 1
+    assert "overlap" in capsys.readouterr().err
+    assert not (folder / "overlap" / "volume.h5").exists()
 
 
 @pytest.mark.mpi
@@ -135,6 +154,10 @@ def test_options_resume_to_the_same_bytes(folder, with_everything, number):
     assert main(arguments(folder, place.name, "--quiet", options=EVERYTHING)) == 0
     for name in OUTPUTS:
         assert (place / name).read_bytes() == (with_everything / name).read_bytes()
+    found, whole = (read_iterate_trace(where / "trace.h5") for where in (place, with_everything))
+    np.testing.assert_array_equal(found.iteration, whole.iteration)
+    np.testing.assert_array_equal(found.intensity, whole.intensity)
+    assert (np.diff(found.seconds) > 0).all()
 
 
 @pytest.mark.mpi

@@ -11,6 +11,7 @@ rule reconstruct:
         orientations=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/orientations.h5",
         iterations=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/iterations.csv",
         metrics=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/metrics.json",
+        trace=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/trace.h5",
     log:
         f"{RESULTS}/{{dataset}}/logs/reconstruct/{{point}}.log",
     benchmark:
@@ -44,14 +45,18 @@ rule reconstruct:
         "{params.launch} fewphoton reconstruct --frames {input.frames} --crystal {input.crystal} "
         "{params.background} "
         "--volume {output.volume} --orientations {output.orientations} --iterations {output.iterations} "
-        "--metrics {output.metrics} --checkpoint {params.checkpoint} "
+        "--metrics {output.metrics} --checkpoint {params.checkpoint} --trace {output.trace} "
         "--threads $(( {threads} / {resources.tasks} > 0 ? {threads} / {resources.tasks} : 1 )) "
         "{params.ranks} --config-json {params.config:q} 2> {log}"
 
 
 rule assemble_shuffled:
     input:
-        frames=frames_before("reconstruct"),
+        frames=lambda wildcards: frames_after(
+            CHAIN[-1],
+            wildcards.dataset,
+            SHUFFLED_FRAMES[wildcards.point],
+        ),
         crystal=lambda wildcards: crystal_of(wildcards.dataset),
     output:
         volume=f"{RESULTS}/{{dataset}}/assemble_shuffled/{{point}}/volume.h5",

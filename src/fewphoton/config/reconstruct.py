@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from fewphoton.config.section import Section
 
@@ -77,22 +77,36 @@ class HeldOutConfig(Section):
     """Log-likelihood per photon by which a new best must exceed the former."""
 
 
-RECOMMENDED: dict[str, Any] = {"acceleration": "squarem", "symmetry": "laue"}
-"""What the preset `recommended` fills in.
+PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "recommended": {"acceleration": "squarem", "symmetry": "laue"},
+    "squarem": {"acceleration": "squarem"},
+    "symmetrized": {"symmetry": "laue"},
+    "annealed": {"beta_start": "automatic"},
+    "march": {
+        "march": (
+            {"iterations": 20, "orientation_stride": 4, "q_fraction": 0.25, "tolerance": 1e-2},
+            {"iterations": 10, "orientation_stride": 2, "q_fraction": 0.5, "tolerance": 1e-2},
+        )
+    },
+    "minibatch": {"minibatch": {"iterations": 15, "fraction": 0.1}},
+}
+"""What each preset fills in.
 
-On simulated frames of 20 to 48 photons it came to rest in 6 or 7 iterations, acceleration alone in 36 to 73, plain
-iterations in 115 to 162. Annealing, the march and minibatches gained nothing there: a starting model with peaks at the
-lattice points tells the orientations within a few iterations, and slow annealing from the automatic exponent lost them
-at 5 photons.
+On simulated frames of 20 to 48 photons `recommended` came to rest in 6 or 7 iterations, acceleration alone in 36 to
+73, plain iterations in 115 to 162. Annealing, the march and minibatches gained nothing there: a starting model with
+peaks at the lattice points tells the orientations within a few iterations, and slow annealing from the automatic
+exponent lost them at 5 photons.
 """
 
 
 class ReconstructConfig(_Merging):
     """Expand-maximize-compress about one known axis, orientations unknown (Ayyer et al. 2015, section 2)."""
 
-    preset: Literal["none", "recommended"] = "none"
-    """`recommended` fills keys that are not given with settings that converge in fewer iterations and at fewer photons;
-    `none` leaves the paper's plain iteration."""
+    preset: Literal["none", "recommended", "squarem", "symmetrized", "annealed", "march", "minibatch"] = "none"
+    """Fills keys that are not given. `none` leaves the paper's plain iteration; `recommended` converges in fewer
+    iterations and at fewer photons; the others take one option each: SQUAREM acceleration, Laue symmetry, an annealed
+    likelihood, a march from coarse angles and low q, minibatches."""
     n_orientations: int | None = Field(default=None, ge=1)
     """Equally spaced angles over a full turn. None: pi times the voxels along an edge (1150 for 366)."""
     axis_margin_pixels: float = Field(default=11.0, ge=0)
@@ -166,15 +180,26 @@ class ReconstructConfig(_Merging):
     nothing is left behind, however the program ends."""
     checkpoint_every: int = Field(default=10, ge=1)
     """Iterations between checkpoints."""
+    trace_every: int = Field(default=1, ge=1)
+    """Iterations between entries of the trace, where one is asked for: integrated intensities, by which an iterate can
+    be compared with a reference afterwards."""
+    trace_radius_voxels: float | None = Field(default=None, gt=0)
+    """Radius of the spheres in which the trace integrates. None: 2 voxels, or half-way to the nearest other lattice
+    point where that is less."""
     tasks: int = Field(default=1, ge=1)
     """MPI ranks; orientations are sharded over them."""
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _preset_fills_what_is_not_given(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("preset") == "recommended":
-            return {**RECOMMENDED, **values}
-        return values
+    def _preset_fills_what_is_not_given(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        preset = values.get("preset") if isinstance(values, dict) else None
+        filling = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+        if not filling:
+            return handler(values)
+        made = handler({**filling, **values})
+        # What a preset fills in does not count as given: another preset may take its place in a sweep.
+        made.model_fields_set.intersection_update(values)
+        return made
 
     @model_validator(mode="after")
     def _annealing_must_end(self) -> ReconstructConfig:

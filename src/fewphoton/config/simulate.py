@@ -73,6 +73,10 @@ class SimulateRotationConfig(Section):
     """From the start of one batch to the next; None: batches follow each other over n_turns."""
     n_turns: int = Field(default=12, ge=1)
     """Full turns over which the batches are spread when batch_spacing_deg is None."""
+    exposures_per_pattern: int = Field(default=1, ge=1)
+    """Successive exposures whose photons are drawn from one expected pattern, that of the middle of their rotation: 10
+    exposures of 0.001 degree stay far inside the width of a reflection, and take a tenth of the time. frames_per_batch
+    and chunk_frames must be multiples of it."""
     photons_per_frame: Positive = 3.2
     """Mean photons in an exposure, background included."""
     diffuse_fraction: float = Field(default=0.25, ge=0, lt=1)
@@ -106,4 +110,14 @@ class SimulateRotationConfig(Section):
     def _shares_leave_room(self) -> SimulateRotationConfig:
         if self.diffuse_fraction + self.background_fraction >= 1:
             raise ValueError("diffuse_fraction and background_fraction leave no photons for the Bragg peaks")
+        return self
+
+    @model_validator(mode="after")
+    def _patterns_fill_batches(self) -> SimulateRotationConfig:
+        for name in ("frames_per_batch", "chunk_frames"):
+            if getattr(self, name) % self.exposures_per_pattern:
+                raise ValueError(
+                    f"{name} ({getattr(self, name)}) must be a multiple of exposures_per_pattern "
+                    f"({self.exposures_per_pattern})"
+                )
         return self

@@ -48,6 +48,11 @@ class State:
     records: tuple[StepRecord, ...] = ()
     memory: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
+    @property
+    def iterate(self) -> NDArray[np.float64]:
+        """The last iterate, before any extrapolation, `(n, n, n)`."""
+        return self.memory.get("fallback", self.volume)
+
 
 class CheckpointStore(Protocol):
     """Where the loop keeps its state; called on rank 0 only."""
@@ -179,7 +184,7 @@ def reconstruct(
     config: ReconstructConfig,
     communicator: Communicator,
     store: CheckpointStore | None = None,
-    report: Callable[[StepRecord], None] = lambda record: None,
+    report: Callable[[State], None] = lambda state: None,
     background: NDArray[np.float64] | None = None,
 ) -> Reconstruction:
     """Iterate from a random start, or from the last checkpoint, until one of the criteria stops it.
@@ -199,7 +204,7 @@ def reconstruct(
     store : CheckpointStore, optional
         Where to resume from and save to.
     report : callable
-        Called on rank 0 with the record of each iteration.
+        Called on rank 0 after each iteration, before its state is saved.
     background : ndarray of float64, `(n_pixels,)`, optional
         Shape of the frames' background over the detector; see :class:`~fewphoton.emc.frame_model.FrameModel`.
 
@@ -224,7 +229,7 @@ def reconstruct(
     while (reason := stop_reason(config, state.records)) is None:
         state = _advance(state, course, crystal, config, communicator)
         if communicator.rank == 0:
-            report(state.records[-1])
+            report(state)
             if store is not None and len(state.records) % config.checkpoint_every == 0:
                 store.save(state)
     if store is not None and communicator.rank == 0:

@@ -203,22 +203,29 @@ class RotationExperiment:
         pattern += self.smooth.astype(np.float32)
         return pattern
 
-    def draw(self, table: FrameTable, rng: np.random.Generator) -> PhotonFrames:
-        """Draw Poisson photons of the exposures of ``table``; each is seen at the middle of its rotation range.
+    def draw(self, table: FrameTable, rng: np.random.Generator, exposures_per_pattern: int = 1) -> PhotonFrames:
+        """Draw Poisson photons of the exposures of ``table``.
 
-        Fluence and background are those of the table, or the mean ones where it has none.
+        Each is seen at the middle of the rotation range of ``exposures_per_pattern`` successive exposures, of which
+        the table must hold a whole number. Fluence and background are those of the table, or the mean ones where it
+        has none.
         """
-        pattern = self.patterns(table.omega_deg)
+        first, last = table.omega_start_deg[::exposures_per_pattern], table.omega_end_deg[exposures_per_pattern - 1 : :]
+        pattern = self.patterns(0.5 * (first + last[::exposures_per_pattern]))
+        pattern_of_frame = np.arange(len(table)) // exposures_per_pattern
         if table.true_fluence is not None and table.true_background is not None:
+            pattern, pattern_of_frame = pattern[pattern_of_frame], np.arange(len(table))
             fluence, level = (part[:, None].astype(np.float32) for part in (table.true_fluence, table.true_background))
             pattern *= fluence
             pattern += (level - fluence) * self.background.astype(np.float32)
             np.maximum(pattern, 0.0, out=pattern)
-        n_photons = rng.poisson(pattern.sum(axis=1, dtype=np.float64))
-        draw_ptr = np.concatenate([[0], np.cumsum(n_photons)]).astype(np.int64)
+        n_photons = rng.poisson(pattern.sum(axis=1, dtype=np.float64)[pattern_of_frame])
         frame = np.repeat(np.arange(len(table)), n_photons)
-        uniform = rng.random(draw_ptr[-1])
-        return photons_at(pattern, draw_ptr, uniform[np.lexsort((uniform, frame))], table)
+        uniform = rng.random(len(frame))
+        drawn_from = pattern_of_frame[frame]
+        draw_ptr = np.searchsorted(drawn_from, np.arange(len(pattern) + 1)).astype(np.int64)
+        order = np.lexsort((uniform, drawn_from))
+        return photons_at(pattern, draw_ptr, uniform[order], table, frame[order])
 
     def true_volume(self, n_voxels: int, voxels_per_cell: int) -> IntensityVolume:
         """Noise-free intensity of the crystal (Bragg and diffuse, no background) on an hkl grid."""
@@ -249,4 +256,5 @@ def exposures(
     starts = range(0, len(table), config.chunk_frames)
     for start, seed in zip(starts, np.random.SeedSequence(config.seed).spawn(len(starts)), strict=True):
         rng = np.random.default_rng(seed)
-        yield experiment.draw(table.take(slice(start, start + config.chunk_frames)), rng), rng
+        part = table.take(slice(start, start + config.chunk_frames))
+        yield experiment.draw(part, rng, config.exposures_per_pattern), rng

@@ -20,9 +20,11 @@ from fewphoton.emc.problem import Problem
 from fewphoton.emc.reconstruct import Reconstruction, State, default_orientations, reconstruct
 from fewphoton.emc.schedule import StepRecord
 from fewphoton.errors import InputFileError
+from fewphoton.evaluate.iterates import TracedPeaks
 from fewphoton.io.background_files import read_background_shape
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.emc_checkpoint import CheckpointFile
+from fewphoton.io.iterate_traces import write_iterate_trace
 from fewphoton.io.machine_memory import machine_memory_bytes
 from fewphoton.io.metrics import write_metrics, write_table
 from fewphoton.io.orientation_files import write_orientation_file
@@ -31,6 +33,7 @@ from fewphoton.io.provenance import Provenance
 from fewphoton.io.volumes import write_volume_file
 from fewphoton.kernels.threads import use_threads
 from fewphoton.stages.contract import Context, input_files, path_field
+from fewphoton.stages.iterate_tracing import IterateTracing, without_trace
 from fewphoton.stages.photon_storage import MappedStorage, is_mapped, scratch_folder
 
 Config = ReconstructConfig
@@ -58,13 +61,14 @@ class Outputs:
     iterations: Path = path_field("log of the iterations (CSV)")
     metrics: Path = path_field("metrics (JSON)")
     checkpoint: Path | None = path_field("checkpoint to resume from (HDF5)", optional=True)
+    trace: Path | None = path_field("integrated intensities of each iterate (HDF5)", optional=True)
 
 
 class _Store:
     """The loop's states in a checkpoint file."""
 
-    def __init__(self, file: CheckpointFile) -> None:
-        self._file = file
+    def __init__(self, file: CheckpointFile, tracing: IterateTracing | None) -> None:
+        self._file, self._tracing = file, tracing
 
     def load(self) -> State | None:
         found = self._file.read()
@@ -79,10 +83,13 @@ class _Store:
                 where="records",
                 remedy="Remove the checkpoint to start anew",
             ) from error
-        return State(found.volume, records, found.memory)
+        if self._tracing is not None:
+            self._tracing.resume(found.memory)
+        return State(found.volume, records, without_trace(found.memory))
 
     def save(self, state: State) -> None:
-        self._file.write(state.volume, state.records, state.memory)
+        traced = {} if self._tracing is None else self._tracing.saved()
+        self._file.write(state.volume, state.records, {**state.memory, **traced})
 
 
 def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Context) -> None:
@@ -96,19 +103,25 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
         section = config.model_dump(mode="json", exclude=course)
         provenance = Provenance.of("reconstruct", section, input_files(inputs))
         head, rows = communicator.rank == 0, problem.rows
+        tracing = None
+        if outputs.trace is not None and head:
+            peaks = TracedPeaks(crystal, rows.n_voxels, rows.voxels_per_cell, config.trace_radius_voxels)
+            tracing = IterateTracing(peaks, config.trace_every)
         store = None
         if outputs.checkpoint is not None:
-            store = _Store(CheckpointFile(outputs.checkpoint, provenance.record()))
+            store = _Store(CheckpointFile(outputs.checkpoint, provenance.record()), tracing)
         if head:
             context.say(
                 f"{problem.n_frames} frames ({problem.n_informative_frames} with photons), {rows.n_rows} pixels, "
                 f"{len(orientations)} orientations, {rows.n_voxels}^3 voxels, {communicator.size} rank(s), photons "
                 f"{'in memory' if isinstance(problem.storage, InMemory) else 'mapped'}"
             )
-        report, background = _reporter(context, config), _background(inputs)
+        report, background = _reporter(context, config, tracing), _background(inputs)
         result = reconstruct(problem, crystal, orientations, config, communicator, store, report, background)
         if head:
             _write(outputs, result, crystal, axis, problem, provenance)
+            if outputs.trace is not None and tracing is not None:
+                write_iterate_trace(outputs.trace, tracing.trace(result.volume), provenance)
             context.say(f"{_ENDS[result.stopped_by]} after {len(result.records)} iterations")
 
 
@@ -167,8 +180,11 @@ def _background(inputs: Inputs) -> NDArray[np.float64] | None:
         return read_background_shape(inputs.background, reader.detector, reader.beam)
 
 
-def _reporter(context: Context, config: ReconstructConfig) -> Callable[[StepRecord], None]:
-    def report(record: StepRecord) -> None:
+def _reporter(context: Context, config: ReconstructConfig, tracing: IterateTracing | None) -> Callable[[State], None]:
+    def report(state: State) -> None:
+        record = state.records[-1]
+        if tracing is not None:
+            tracing.add(state)
         if context.progress and (record.iteration % 10 == 0 or record.iteration <= 3):
             left = (config.max_iterations - record.iteration) * record.seconds_total
             context.say(
