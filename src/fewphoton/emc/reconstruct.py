@@ -18,10 +18,11 @@ from fewphoton.emc.held_out import held_out_frames, log_likelihood_per_photon
 from fewphoton.emc.iteration import expected_table, iterate
 from fewphoton.emc.iteration_record import relative_change
 from fewphoton.emc.minibatch import averaged, choose_frames
+from fewphoton.emc.orientation_sample import symmetry_of
 from fewphoton.emc.problem import Problem
 from fewphoton.emc.resolution_march import cropped, embedded, stage_problem
 from fewphoton.emc.schedule import Step, StepRecord, may_extrapolate, next_step, step_record, stop_reason
-from fewphoton.emc.start_model import random_peaks
+from fewphoton.emc.start_model import radial_mean, random_peaks, random_speckle
 from fewphoton.emc.symmetry import symmetrized
 from fewphoton.errors import ConvergenceError
 
@@ -86,29 +87,27 @@ class Reconstruction:
         return self.stopped_by == "change"
 
 
-def default_orientations(n_voxels: int) -> int:
-    """Angles that step by one voxel at the edge of the grid: pi times its voxels (paper: 1150 for 366)."""
-    return round(np.pi * n_voxels)
-
-
-def starting_state(problem: Problem, crystal: Crystal, config: ReconstructConfig, communicator: Communicator) -> State:
-    """Make the random starting volume, scaled to the photons per frame of the data."""
+def starting_volume(
+    problem: Problem,
+    crystal: Crystal,
+    config: ReconstructConfig,
+    communicator: Communicator,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Make a random starting volume, scaled to the photons per frame of the data."""
     rows = problem.rows
-    volume = random_peaks(
-        crystal,
-        rows.n_voxels,
-        rows.voxels_per_cell,
-        config.start_width_voxels,
-        config.start_background,
-        np.random.default_rng(config.seed),
-    )
+    width, background = config.start_width_voxels, config.start_background
+    if config.start_model == "speckle" or (config.start_model == "automatic" and rows.voxels_per_cell == 1):
+        volume = random_speckle(*radial_mean(problem), rows.n_voxels, width, background, rng)
+    else:
+        volume = random_peaks(crystal, rows.n_voxels, rows.voxels_per_cell, width, background, rng)
     expected = expected_table(problem, volume)[1]
     total = np.array([expected.sum()])
     communicator.sum(total)
     mean_photons = problem.likelihood_photons / problem.n_informative_frames
     if not total[0] > 0:
         raise ConvergenceError("the starting volume is empty where the detector looks; enlarge the grid")
-    return State(volume * (mean_photons * problem.n_orientations / float(total[0])))
+    return volume * (mean_photons * problem.n_orientations / float(total[0]))
 
 
 class _Course:
@@ -146,6 +145,7 @@ class _Course:
                 step.likelihood_q_fraction,
                 self._crystal,
                 self._orientations,
+                self._config.orientations,
                 self._communicator,
             )
             self._current = key, made
@@ -193,7 +193,7 @@ def reconstruct(
     saved = store.load() if store is not None and communicator.rank == 0 else None
     state = communicator.share(saved)
     if state is None:
-        state = starting_state(course.updated, crystal, config, communicator)
+        state = _best_start(course, crystal, config, communicator)
     expected_shape = (problem.rows.n_voxels,) * 3
     if state.volume.shape != expected_shape:
         raise ConvergenceError(
@@ -207,8 +207,10 @@ def reconstruct(
                 store.save(state)
     if store is not None and communicator.rank == 0:
         store.save(state)
+    group = symmetry_of(config.orientations, crystal)
+    n_equivalent = 1 if group is None else len(group)
     merged, halves, found = last_look(
-        problem, state.volume, orientations, config.intensity_floor, config.view_weights, communicator
+        problem, state.volume, orientations, config.intensity_floor, config.view_weights, communicator, n_equivalent
     )
     # The scatter of equivalents tells the errors of merged intensities, so the result is not symmetrized itself.
     volume = state.volume if config.symmetry == "none" else merged.values
@@ -219,6 +221,26 @@ def reconstruct(
         state.records,
         reason,
     )
+
+
+def _best_start(course: _Course, crystal: Crystal, config: ReconstructConfig, communicator: Communicator) -> State:
+    """Make one starting state, or iterate several a little and return the one of the highest log-likelihood."""
+    best, highest = None, -np.inf
+    for number in range(config.starts):
+        # The first start is the one that a run without others would have.
+        rng = np.random.default_rng([config.seed, number] if number else config.seed)
+        start = State(starting_volume(course.updated, crystal, config, communicator, rng))
+        if config.starts == 1:
+            return start
+        state = start
+        for _ in range(config.start_iterations):
+            state = _advance(state, course, crystal, config, communicator)
+        value = state.records[-1].log_likelihood_per_photon
+        if value > highest:
+            best, highest = start, value
+    if best is None:
+        raise ConvergenceError("no start has a finite log-likelihood; is the data empty?")
+    return best
 
 
 def _advance(

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.config import ReconstructConfig
-from fewphoton.data import Crystal, Orientations
+from fewphoton.data import Crystal
 from fewphoton.emc.communicator import world
+from fewphoton.emc.orientation_sample import check_memory, frames_per_batch, n_orientations, sample_orientations
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
-from fewphoton.emc.reconstruct import Reconstruction, State, default_orientations, reconstruct
+from fewphoton.emc.reconstruct import Reconstruction, State, reconstruct
 from fewphoton.emc.schedule import StepRecord
 from fewphoton.errors import InputFileError
 from fewphoton.io.crystal_description import read_crystal
@@ -81,20 +82,24 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
     use_threads(context.threads)
     with world(context.expected_ranks) as communicator:
         crystal, axis = read_crystal(inputs.crystal)
+        sampling = config.orientations
         with open_photon_file(inputs.frames) as reader:
             rows = PixelRows.select(
                 reader.detector,
                 reader.beam,
                 crystal,
-                axis,
+                axis if sampling.sampled == "about_axis" else None,
                 voxels_per_cell=config.grid.voxels_per_cell,
                 n_voxels=config.grid.n_voxels,
                 axis_margin_pixels=config.axis_margin_pixels,
                 q_max_inv_angstrom=config.q_max_inv_angstrom,
                 corrections=config.corrections,
             )
-            orientations = Orientations.about_axis(axis, config.n_orientations or default_orientations(rows.n_voxels))
-            problem = Problem.build(reader.chunks(), rows, crystal, orientations, config.batch_frames, communicator)
+            wanted = n_orientations(config, crystal, rows.n_voxels)
+            check_memory(rows, wanted, config.batch_frames, sampling.memory_gb, communicator.size)
+            orientations = sample_orientations(config, crystal, axis, rows.n_voxels)
+            batch_frames = frames_per_batch(config.batch_frames, len(orientations))
+            problem = Problem.build(reader.chunks(), rows, crystal, orientations, batch_frames, communicator)
         # Ranks, batches and checkpoints change the course of a run, not its result.
         section = config.model_dump(mode="json", exclude={"tasks", "checkpoint_every"})
         provenance = Provenance.of("reconstruct", section, input_files(inputs))
@@ -118,7 +123,7 @@ def _reporter(context: Context, config: ReconstructConfig) -> Callable[[StepReco
         if context.progress and (record.iteration % 10 == 0 or record.iteration <= 3):
             left = (config.max_iterations - record.iteration) * record.seconds_total
             context.say(
-                f"iteration {record.iteration} ({record.frames} frames, {record.orientations} angles): "
+                f"iteration {record.iteration} ({record.frames} frames, {record.orientations} orientations): "
                 f"change {record.change:.2e}, log-likelihood per photon "
                 f"{record.log_likelihood_per_photon:.4f}, information {record.mutual_information_nat:.3f} nat, "
                 f"{record.seconds_total:.2f} s (at most {left:.0f} s left)"
