@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -102,3 +104,34 @@ def test_arrays_are_converted_without_loss():
         frozen_array("x", [1, 70000], np.uint16, (2,))
     with pytest.raises(DataError, match="expected shape"):
         frozen_array("x", [[1]], np.uint16, (1,))
+
+
+HALF = np.sqrt(0.5)
+TURNS = np.array([[1.0, 0, 0, 0], [HALF, 0, HALF, 0], [HALF, 0, 0, HALF]])
+
+
+def known_table(quaternion):
+    return replace(FrameTable.unknown(len(quaternion)), quaternion=quaternion)
+
+
+def test_known_orientations_follow_their_frames():
+    table = known_table(TURNS)
+    np.testing.assert_array_equal(table.take([2, 0]).quaternion, TURNS[[2, 0]])
+    np.testing.assert_array_equal(table.take(slice(0, 0)).quaternion, np.zeros((0, 4)))
+    assert FrameTable.unknown(3).take([1]).quaternion is None
+    joined = FrameTable.concatenate([table, FrameTable.unknown(2)])
+    np.testing.assert_array_equal(joined.quaternion, np.concatenate([TURNS, np.full((2, 4), np.nan)]))
+    assert FrameTable.concatenate([FrameTable.unknown(2), FrameTable.unknown(1)]).quaternion is None
+
+
+@pytest.mark.parametrize(
+    ("quaternion", "message"),
+    [
+        (2 * TURNS, r"frame 0 must have unit length.*2\.0"),
+        (np.concatenate([TURNS[:2], [[np.nan, 0, 0, 1]]]), "frame 2 must have unit length"),
+        (TURNS[:, :3], r"expected shape \(3, 4\)"),
+    ],
+)
+def test_orientations_that_are_none_are_refused(quaternion, message):
+    with pytest.raises(DataError, match=message):
+        known_table(quaternion)

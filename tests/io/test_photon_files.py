@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import h5py
 import hdf5plugin  # noqa: F401 - registers the compression, as any reader must
 import numpy as np
@@ -64,3 +66,37 @@ def test_plain_h5py_reads_frames_and_default_plot(path, frames):
         indptr, pixel, count = (group[f"photons/{name}"][()] for name in ("indptr", "pixel", "count"))
     matrix = sparse.csr_array((count, pixel, indptr), shape=(frames.n_frames, frames.n_pixels))
     np.testing.assert_array_equal(matrix.toarray(), frames.to_dense())
+
+
+def with_orientations(frames):
+    quaternion = np.random.default_rng(3).standard_normal((frames.n_frames, 4))
+    quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
+    quaternion[4] = np.nan
+    return replace(frames, table=replace(frames.table, quaternion=quaternion))
+
+
+def test_known_orientations_are_kept(tmp_path, frames, detector, beam, provenance):
+    known = with_orientations(frames)
+    with write_photon_file(tmp_path / "known.h5", detector, beam, provenance) as writer:
+        writer.append(known.take(slice(0, 10)))
+        writer.append(known.take(slice(10, 25)))
+    with open_photon_file(tmp_path / "known.h5") as reader:
+        np.testing.assert_array_equal(reader.table.quaternion, known.table.quaternion)
+        np.testing.assert_array_equal(reader.read(3, 6).table.quaternion, known.table.quaternion[3:6])
+
+
+def test_files_without_orientations_hold_no_such_column(path):
+    with h5py.File(path) as file:
+        assert "quaternion" not in file["entry/frames"]
+    assert read_photon_file(path)[0].table.quaternion is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(np.zeros((25, 3)), r"\(25, 4\)"), (np.ones((25, 4)), "unit length"), (np.zeros((25, 4), int), "wrong type")],
+)
+def test_wrong_orientations_are_named(path, values, message):
+    with h5py.File(path, "r+") as file:
+        file["entry/frames/quaternion"] = values
+    with pytest.raises(InputFileError, match=rf"frames\.h5 .*frames.*{message}"):
+        read_photon_file(path)

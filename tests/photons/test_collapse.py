@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,3 +68,13 @@ def test_counts_beyond_the_file_format_are_refused():
     bright = PhotonFrames.from_dense(np.full((2, 3), 3_000_000_000, dtype=np.int64))
     with pytest.raises(DataError, match="collapse fewer"):
         sum_frames(bright, np.array([0, 2]))
+
+
+def test_an_orientation_stays_known_where_all_frames_of_a_group_share_it():
+    frames = random_frames(6, 30, 5.0)
+    turns = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]])
+    known = replace(frames, table=replace(frames.table, quaternion=turns[[0, 0, 1, 2, 2, 2]]))
+    summed = sum_frames(known, np.array([0, 2, 4, 5, 6]))
+    np.testing.assert_array_equal(summed.table.quaternion[[0, 2, 3]], turns[[0, 2, 2]])
+    assert np.isnan(summed.table.quaternion[1]).all()
+    assert sum_frames(frames, np.array([0, 6])).table.quaternion is None

@@ -13,8 +13,8 @@ class GridConfig(Section):
     """The cubic grid in hkl space."""
 
     voxels_per_cell: int = Field(default=10, ge=1)
-    """Voxels per reciprocal cell edge (Ayyer et al. 2015, section 4.3: 10). 1 for single particles, whose cell is a box
-    that holds the particle with room to spare: half of it for two voxels a Shannon channel."""
+    """Voxels per reciprocal cell edge (Ayyer et al. 2015, section 4.3: 10); 1 for single particles, whose cell is a
+    box about the particle."""
     n_voxels: int | None = Field(default=None, ge=8)
     """Voxels along an edge (366 in the paper). None: as many as the detector reaches."""
 

@@ -26,6 +26,14 @@ class FrameTable:
         Number of the uninterrupted series of exposures the frame belongs to.
     omega_start_deg, omega_end_deg : ndarray of float64, `(n_frames,)`
         Rotation range about the goniometer axis in degrees; NaN where unknown.
+    quaternion : ndarray of float64, `(n_frames, 4)`, or None
+        Orientation of each frame's crystal or particle where it is known, as in simulations: unit quaternions of the
+        rotation that follows U (see :mod:`fewphoton.data.orientations`); rows of NaN where unknown, None if all are.
+
+    Raises
+    ------
+    DataError
+        If columns differ in length, or a quaternion is neither of unit length nor unknown.
     """
 
     source_index: NDArray[np.int64]
@@ -33,14 +41,29 @@ class FrameTable:
     batch: NDArray[np.int32]
     omega_start_deg: NDArray[np.float64]
     omega_end_deg: NDArray[np.float64]
+    quaternion: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_frames = len(self.source_index)
         types = {"source_index": np.int64, "n_exposures": np.int32, "batch": np.int32}
-        for column in fields(self):
-            dtype = types.get(column.name, np.float64)
-            values = frozen_array(f"frame table: {column.name}", getattr(self, column.name), dtype, (n_frames,))
-            object.__setattr__(self, column.name, values)
+        for name, given in self._given().items():
+            shape = (n_frames, 4) if name == "quaternion" else (n_frames,)
+            values = frozen_array(f"frame table: {name}", given, types.get(name, np.float64), shape)
+            object.__setattr__(self, name, values)
+        if self.quaternion is not None:
+            length = np.linalg.norm(self.quaternion, axis=1)
+            wrong = ~(np.isnan(self.quaternion).all(axis=1) | (np.abs(length - 1) <= 1e-9))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise DataError(
+                    f"frame table: quaternion of frame {row} must have unit length, or be NaN where it is unknown; "
+                    f"found {self.quaternion[row].tolist()}"
+                )
+
+    def _given(self) -> dict[str, NDArray[Any]]:
+        """Columns by name, without those that are not there."""
+        columns = {column.name: getattr(self, column.name) for column in fields(self)}
+        return {name: values for name, values in columns.items() if values is not None}
 
     def __len__(self) -> int:
         return len(self.source_index)
@@ -64,12 +87,17 @@ class FrameTable:
 
     def take(self, rows: Any) -> FrameTable:
         """Return the rows that a slice, index array or boolean array selects."""
-        return FrameTable(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
+        return FrameTable(**{name: values[rows] for name, values in self._given().items()})
 
     @classmethod
     def concatenate(cls, tables: list[FrameTable]) -> FrameTable:
-        """Join tables in the given order."""
-        return cls(**{c.name: np.concatenate([getattr(t, c.name) for t in tables]) for c in fields(cls)})
+        """Join tables in the given order; quaternions are unknown in the rows of tables without them."""
+        known = {name for table in tables for name in table._given()}
+        return cls(**{name: np.concatenate([table._column(name) for table in tables]) for name in known})
+
+    def _column(self, name: str) -> NDArray[Any]:
+        values = getattr(self, name)
+        return np.full((len(self), 4), np.nan) if values is None else values
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ Layout::
     /entry/photons/indptr    int64  (n_frames + 1)
     /entry/photons/pixel     uint32 (n_hits)     flat index in the frame array
     /entry/photons/count     uint32 (n_hits)     at least 1
-    /entry/frames/...        one dataset a column of the frame table
+    /entry/frames/...        one dataset a column of the frame table; quaternion (n_frames, 4) only where it is known
     /entry/detector/description   geometry and beam as JSON (the content of our geometry YAML)
     /entry/detector/masked   bool (n_slow, n_fast)
     /entry/data/data         uint32 (n_slow, n_fast)  sum of all frames, the default plot
@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import h5py
@@ -27,6 +26,7 @@ import numpy as np
 from fewphoton.data.detector import Beam, Detector, describe, from_description
 from fewphoton.data.frames import FrameTable, PhotonFrames
 from fewphoton.errors import DataError, GeometryError, InputFileError
+from fewphoton.io.frame_table import read_frame_table, write_frame_table
 from fewphoton.io.hdf5 import COMPRESSION, attribute, created, dataset, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
@@ -68,9 +68,7 @@ class PhotonFileReader:
                 expected=f"0 rising to {len(self._pixel)}",
                 found=f"{self.indptr[:1]} to {self.indptr[-1:]}",
             )
-        rows = (len(self.indptr) - 1,)
-        columns = {c.name: dataset(entry, f"frames/{c.name}", kind="iuf", shape=rows)[()] for c in fields(FrameTable)}
-        self.table = FrameTable(**columns)
+        self.table = read_frame_table(entry, "frames", len(self.indptr) - 1)
 
     @property
     def n_frames(self) -> int:
@@ -177,11 +175,7 @@ class PhotonFileWriter:
         lengths = np.concatenate([[0], *self._lengths]).astype(np.int64)
         store(entry, "photons/indptr", np.cumsum(lengths, dtype=np.int64))
         table = FrameTable.concatenate(self._tables) if self._tables else FrameTable.unknown(0)
-        frames = entry.create_group("frames")
-        for column in fields(FrameTable):
-            item = store(frames, column.name, getattr(table, column.name))
-            if column.name in _UNITS:
-                item.attrs["units"] = _UNITS[column.name]
+        write_frame_table(entry.create_group("frames"), table, _UNITS)
         shape = self._detector.frame_shape
         store(entry, "detector/masked", np.asarray(self._masked).reshape(shape))
         plot = entry.create_group("data")

@@ -7,7 +7,6 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from fewphoton.data import AzimuthalBins, Beam, Detector, FrameTable, SparseFram
 from fewphoton.data.azimuthal_bins import RadialUnit
 from fewphoton.data.detector import describe
 from fewphoton.errors import DataError
+from fewphoton.io.frame_table import write_frame_table
 from fewphoton.io.hdf5 import COMPRESSION, created, store
 from fewphoton.io.provenance import Provenance
 
@@ -106,9 +106,7 @@ class SparseFrameWriter:
         # FabIO wants 32 bits; beyond them only we can read the file, which is better than a wrong one.
         wide = self._ptr[-1] > _INDEX_LIMIT
         store(self._group, "frame_ptr", np.array(self._ptr, dtype=np.uint64 if wide else np.uint32))
-        place = self._file[ENTRY].create_group("frames")
-        for column in fields(FrameTable):
-            store(place, column.name, getattr(table, column.name))
+        write_frame_table(self._file[ENTRY].create_group("frames"), table)
         provenance.write(self._file, KIND)
 
 

@@ -37,7 +37,7 @@ def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFram
     -------
     PhotonFrames
         One frame a group: photons and exposures summed, batch and source index of the first frame, rotation from the
-        start of the first to the end of the last.
+        start of the first to the end of the last; a known orientation stays known where all of a group share it.
 
     Raises
     ------
@@ -84,7 +84,19 @@ def _sum_rows(table: FrameTable, group_ptr: NDArray[np.int64]) -> FrameTable:
         table.batch[first],
         table.omega_start_deg[first],
         table.omega_end_deg[last],
+        _shared_quaternion(table.quaternion, group_ptr),
     )
+
+
+def _shared_quaternion(
+    quaternion: NDArray[np.float64] | None, group_ptr: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    if quaternion is None:
+        return None
+    first = quaternion[group_ptr[:-1]]
+    same = (quaternion == np.repeat(first, np.diff(group_ptr), axis=0)).all(axis=1)
+    shared = np.logical_and.reduceat(same, group_ptr[:-1]) if len(first) else np.zeros(0, dtype=bool)
+    return np.where(shared[:, None], first, np.nan)
 
 
 def group_labels(table: FrameTable, config: CollapseConfig) -> NDArray[np.int64]:
