@@ -18,8 +18,8 @@ def last_look(
     orientations: Orientations,
     intensity_floor: float,
     view_weights: str,
+    n_equivalent: int,
     communicator: Communicator,
-    n_equivalent: int = 1,
 ) -> tuple[IntensityVolume, tuple[IntensityVolume, IntensityVolume], FrameOrientations]:
     """Merge all frames, the even and the odd ones, and note the best orientation of each frame.
 

@@ -92,7 +92,14 @@ def frames_per_batch(wanted: int, n_local: int) -> int:
     return max(1, min(wanted, _PROBABILITY_BYTES // (4 * padded_columns(n_local))))
 
 
-def check_memory(rows: PixelRows, n_rotations: int, batch_frames: int, memory_gb: float | None, n_ranks: int) -> None:
+def memory_share_gb(sampling: OrientationsConfig, n_ranks: int) -> float:
+    """Memory that a rank may take: as configured, or the machine's shared by all ranks, as if they ran on one."""
+    if sampling.memory_gb is not None:
+        return sampling.memory_gb
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / n_ranks / 1e9
+
+
+def check_memory(rows: PixelRows, n_rotations: int, batch_frames: int, memory_gb: float, n_ranks: int) -> None:
     """Raise ConfigError where the tables of a rank would not fit.
 
     A rank holds, in float32, the log intensities and the summed photons of each pixel in each of its orientations, the
@@ -106,15 +113,13 @@ def check_memory(rows: PixelRows, n_rotations: int, batch_frames: int, memory_gb
         Orientations over all ranks.
     batch_frames : int
         Frames of a batch.
-    memory_gb : float or None
-        What a rank may take. None: the machine's memory shared by all ranks, as if they ran on one machine.
+    memory_gb : float
+        What a rank may take, from :func:`memory_share_gb`.
     n_ranks : int
         Ranks.
     """
     n_local = padded_columns(-(-n_rotations // n_ranks))
     wanted = 4.0 * n_local * (3 * rows.n_rows + frames_per_batch(batch_frames, n_local))
-    if memory_gb is None:
-        memory_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / n_ranks / 1e9
     if wanted > 1e9 * memory_gb:
         raise ConfigError(
             f"{n_rotations} orientations of {rows.n_rows} pixels need {wanted / 1e9:.1f} GB of tables on each of "

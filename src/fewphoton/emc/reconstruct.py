@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,34 +17,18 @@ from fewphoton.emc.half_sets import last_look
 from fewphoton.emc.held_out import held_out_frames, log_likelihood_per_photon
 from fewphoton.emc.iteration import expected_table, iterate
 from fewphoton.emc.iteration_record import relative_change
+from fewphoton.emc.listed_iteration import last_look_listed
+from fewphoton.emc.listed_problem import ListedProblem
 from fewphoton.emc.minibatch import averaged, choose_frames
 from fewphoton.emc.orientation_sample import symmetry_of
 from fewphoton.emc.problem import Problem
+from fewphoton.emc.refinement import Refiner
 from fewphoton.emc.resolution_march import cropped, embedded, stage_problem
-from fewphoton.emc.schedule import Step, StepRecord, may_extrapolate, next_step, step_record, stop_reason
+from fewphoton.emc.schedule import Step, StepRecord, dense_records, may_extrapolate, next_step, step_record, stop_reason
 from fewphoton.emc.start_model import radial_mean, random_peaks, random_speckle
+from fewphoton.emc.state import State
 from fewphoton.emc.symmetry import symmetrized
 from fewphoton.errors import ConvergenceError
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """All that the next iteration depends on.
-
-    Parameters
-    ----------
-    volume : ndarray of float64, `(n, n, n)`
-        Where the next iteration starts from.
-    records : tuple of StepRecord
-        Finished iterations.
-    memory : mapping of str to ndarray of float64
-        What acceleration (``former``: x0; ``fallback`` and ``length``: x2 and the length of the step, while ``volume``
-        is an extrapolation) and minibatches (``photons``, ``weight``: the running sums) keep between iterations.
-    """
-
-    volume: NDArray[np.float64]
-    records: tuple[StepRecord, ...] = ()
-    memory: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class CheckpointStore(Protocol):
@@ -199,19 +183,29 @@ def reconstruct(
         raise ConvergenceError(
             f"the checkpoint holds a volume of {state.volume.shape}, this run needs {expected_shape}; remove it"
         )
-    while (reason := stop_reason(config, state.records)) is None:
-        state = _advance(state, course, crystal, config, communicator)
+
+    def after(state: State) -> None:
         if communicator.rank == 0:
             report(state.records[-1])
             if store is not None and len(state.records) % config.checkpoint_every == 0:
                 store.save(state)
+
+    while (reason := stop_reason(config, dense_records(config, state.records))) is None:
+        state = _advance(state, course, crystal, config, communicator)
+        after(state)
+    refined: ListedProblem | None = None
+    if config.refine:
+        refiner = Refiner(problem, orientations, crystal, config, communicator)
+        state, refined, reason = refiner.run(state, after)
     if store is not None and communicator.rank == 0:
         store.save(state)
     group = symmetry_of(config.orientations, crystal)
     n_equivalent = 1 if group is None else len(group)
-    merged, halves, found = last_look(
-        problem, state.volume, orientations, config.intensity_floor, config.view_weights, communicator, n_equivalent
-    )
+    options = config.intensity_floor, config.view_weights, n_equivalent, communicator
+    if refined is not None:
+        merged, halves, found = last_look_listed(refined, state.volume, *options)
+    else:
+        merged, halves, found = last_look(problem, state.volume, orientations, *options)
     # The scatter of equivalents tells the errors of merged intensities, so the result is not symmetrized itself.
     volume = state.volume if config.symmetry == "none" else merged.values
     return Reconstruction(

@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 from fewphoton.config import ReconstructConfig
 from fewphoton.data import Crystal
 from fewphoton.emc.communicator import world
-from fewphoton.emc.orientation_sample import check_memory, frames_per_batch, n_orientations, sample_orientations
+from fewphoton.emc.orientation_sample import (
+    check_memory,
+    frames_per_batch,
+    memory_share_gb,
+    n_orientations,
+    sample_orientations,
+)
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
-from fewphoton.emc.reconstruct import Reconstruction, State, reconstruct
+from fewphoton.emc.reconstruct import Reconstruction, reconstruct
 from fewphoton.emc.schedule import StepRecord
+from fewphoton.emc.state import State
 from fewphoton.errors import InputFileError
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.emc_checkpoint import CheckpointFile
@@ -96,7 +103,8 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
                 corrections=config.corrections,
             )
             wanted = n_orientations(config, crystal, rows.n_voxels)
-            check_memory(rows, wanted, config.batch_frames, sampling.memory_gb, communicator.size)
+            memory_gb = memory_share_gb(sampling, communicator.size)
+            check_memory(rows, wanted, config.batch_frames, memory_gb, communicator.size)
             orientations = sample_orientations(config, crystal, axis, rows.n_voxels)
             batch_frames = frames_per_batch(config.batch_frames, len(orientations))
             problem = Problem.build(reader.chunks(), rows, crystal, orientations, batch_frames, communicator)
