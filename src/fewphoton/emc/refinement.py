@@ -38,7 +38,6 @@ from fewphoton.emc.state import State
 from fewphoton.emc.symmetry import symmetrized
 from fewphoton.errors import ConfigError, ConvergenceError
 
-
 Ending = Literal["change", "iterations"]
 _KEY = "refine_"
 
