@@ -25,6 +25,7 @@ from fewphoton.config.separation import (
 )
 from fewphoton.config.simulate import SimulateRotationConfig
 from fewphoton.config.simulate_particles import SimulateParticlesConfig
+from fewphoton.config.simulate_serial import SimulateSerialConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
 from fewphoton.config.sweep import SweepPoint, sweep_points
@@ -54,6 +55,7 @@ __all__ = [
     "ScanSource",
     "SimulateParticlesConfig",
     "SimulateRotationConfig",
+    "SimulateSerialConfig",
     "SimulateStillsConfig",
     "SparsifyConfig",
     "SplitConfig",
