@@ -24,6 +24,8 @@ from fewphoton.config.separation import (
     VetoConfig,
 )
 from fewphoton.config.simulate import SimulateRotationConfig
+from fewphoton.config.simulate_particles import SimulateParticlesConfig
+from fewphoton.config.simulate_serial import SimulateSerialConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
 from fewphoton.config.sweep import SweepPoint, sweep_points
@@ -51,7 +53,9 @@ __all__ = [
     "ReconstructConfig",
     "RunConfig",
     "ScanSource",
+    "SimulateParticlesConfig",
     "SimulateRotationConfig",
+    "SimulateSerialConfig",
     "SimulateStillsConfig",
     "SparsifyConfig",
     "SplitConfig",

@@ -22,6 +22,8 @@ STAGES = (
     Stage(
         "simulate-stills", "simulate serial stills of randomly oriented crystals on a ring background, with their truth"
     ),
+    Stage("simulate-particles", "simulate snapshots of single particles in random orientations, with their truth"),
+    Stage("simulate-serial", "simulate few-photon snapshots of crystals in random orientations, with their truth"),
     Stage("fetch", "bring one file of a public data set from a local copy or its public address, and check it"),
     Stage("describe-crystal", "check cell, space group and UB matrix and write them for other stages"),
     Stage("import-scan", "turn a sparse rotation scan (row, column, intensity lists) into photon frames"),
