@@ -65,6 +65,9 @@ class OrientationsConfig(Section):
     reduced: bool = True
     """Leave out orientations that the proper rotations of the crystal's Laue group make equivalent to others. Without
     symmetry (P 1, single particles) there are none."""
+    dense_q_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Pixels up to this fraction of the largest q take part until refinement begins: a sample that is too coarse for
+    high q is also cheaper without. Below 1 needs refine."""
     memory_gb: float | None = Field(default=None, gt=0)
     """Memory that the tables of a rank may take. None: the machine's memory shared by the ranks. A run that needs more
     ends before it begins."""
@@ -77,6 +80,9 @@ class RefineStage(Section):
     """Subdivision of the 600-cell."""
     iterations: int = Field(default=10, ge=1)
     """Iterations at the most."""
+    q_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Pixels up to this fraction of the largest q take part. The first iteration of a stage that sees more than the
+    former still judges orientations by what the former saw. The last stage must see all."""
     threshold: float = Field(default=1e-3, ge=0, lt=1)
     """A frame keeps the orientations of the former stage whose probability exceeds this fraction of its largest."""
     tolerance: float = Field(default=0.0, ge=0)
@@ -205,9 +211,14 @@ class ReconstructConfig(_Merging):
 
     @model_validator(mode="after")
     def _stages_fit_the_sampling(self) -> ReconstructConfig:
-        if self.orientations.sampled == "about_axis":
-            if self.refine or any(stage.level is not None for stage in self.march):
-                raise ValueError("refine, and the level of a march stage, need orientations.sampled: rotation_group")
+        about_axis = self.orientations.sampled == "about_axis"
+        if about_axis and (self.refine or any(stage.level is not None for stage in self.march)):
+            raise ValueError("refine, and the level of a march stage, need orientations.sampled: rotation_group")
+        if (self.refine[-1].q_fraction if self.refine else self.orientations.dense_q_fraction) < 1:
+            raise ValueError(
+                "the last stage of refine, or without refine orientations.dense_q_fraction, must be 1 in q"
+            )
+        if about_axis:
             return self
         if self.n_orientations is not None:
             raise ValueError("n_orientations belongs to an axis scan; all rotations are sampled by orientations.level")

@@ -99,7 +99,9 @@ def memory_share_gb(sampling: OrientationsConfig, n_ranks: int) -> float:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / n_ranks / 1e9
 
 
-def check_memory(rows: PixelRows, n_rotations: int, batch_frames: int, memory_gb: float, n_ranks: int) -> None:
+def check_memory(
+    rows: PixelRows, q_fraction: float, n_rotations: int, batch_frames: int, memory_gb: float, n_ranks: int
+) -> None:
     """Raise ConfigError where the tables of a rank would not fit.
 
     A rank holds, in float32, the log intensities and the summed photons of each pixel in each of its orientations, the
@@ -109,6 +111,8 @@ def check_memory(rows: PixelRows, n_rotations: int, batch_frames: int, memory_gb
     ----------
     rows : PixelRows
         Pixels.
+    q_fraction : float
+        Those up to this fraction of the largest q take part.
     n_rotations : int
         Orientations over all ranks.
     batch_frames : int
@@ -119,10 +123,13 @@ def check_memory(rows: PixelRows, n_rotations: int, batch_frames: int, memory_gb
         Ranks.
     """
     n_local = padded_columns(-(-n_rotations // n_ranks))
-    wanted = 4.0 * n_local * (3 * rows.n_rows + frames_per_batch(batch_frames, n_local))
+    q = np.linalg.norm(rows.q_inv_angstrom, axis=1)
+    n_rows = int((q <= q_fraction * q.max() * (1 + 1e-12)).sum())
+    wanted = 4.0 * n_local * (3 * n_rows + frames_per_batch(batch_frames, n_local))
     if wanted > 1e9 * memory_gb:
         raise ConfigError(
-            f"{n_rotations} orientations of {rows.n_rows} pixels need {wanted / 1e9:.1f} GB of tables on each of "
-            f"{n_ranks} rank(s), and {memory_gb:.1f} GB are there; take a lower orientations.level and reach the finer "
-            "one by refine, a smaller q_max_inv_angstrom, fewer n_orientations, or more tasks on other machines"
+            f"{n_rotations} orientations of {n_rows} pixels need {wanted / 1e9:.1f} GB of tables on each of "
+            f"{n_ranks} rank(s), and {memory_gb:.1f} GB are there; lower orientations.level or "
+            "orientations.dense_q_fraction and reach the rest by refine, lower q_max_inv_angstrom or n_orientations, "
+            "or take more tasks on other machines"
         )

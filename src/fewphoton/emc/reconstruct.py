@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.config.reconstruct import ReconstructConfig
+from fewphoton.config.reconstruct import MarchStage, ReconstructConfig
 from fewphoton.data import Crystal, FrameOrientations, IntensityVolume, Orientations
 from fewphoton.emc.acceleration import extrapolate, is_kept, step_limit
 from fewphoton.emc.communicator import Communicator
@@ -72,20 +72,21 @@ class Reconstruction:
 
 
 def starting_volume(
+    full: Problem,
     problem: Problem,
     crystal: Crystal,
     config: ReconstructConfig,
     communicator: Communicator,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Make a random starting volume, scaled to the photons per frame of the data."""
-    rows = problem.rows
+    """Make a random starting volume on the grid of ``full``, scaled to the photons that ``problem`` sees in a frame."""
+    rows = full.rows
     width, background = config.start_width_voxels, config.start_background
     if config.start_model == "speckle" or (config.start_model == "automatic" and rows.voxels_per_cell == 1):
-        volume = random_speckle(*radial_mean(problem), rows.n_voxels, width, background, rng)
+        volume = random_speckle(*radial_mean(full), rows.n_voxels, width, background, rng)
     else:
         volume = random_peaks(crystal, rows.n_voxels, rows.voxels_per_cell, width, background, rng)
-    expected = expected_table(problem, volume)[1]
+    expected = expected_table(problem, cropped(volume, problem.rows.n_voxels))[1]
     total = np.array([expected.sum()])
     communicator.sum(total)
     mean_photons = problem.likelihood_photons / problem.n_informative_frames
@@ -122,7 +123,10 @@ class _Course:
         """Pixels, orientations and frames of a step."""
         key = (step.stage, step.likelihood_q_fraction)
         if self._current is None or self._current[0] != key:
-            stage = self._config.march[step.stage] if step.stage < len(self._config.march) else None
+            q_fraction = self._config.orientations.dense_q_fraction
+            stage = MarchStage(iterations=1, q_fraction=q_fraction) if q_fraction < 1 else None
+            if step.stage < len(self._config.march):
+                stage = self._config.march[step.stage]
             made = stage_problem(
                 self.updated,
                 stage,
@@ -220,10 +224,11 @@ def reconstruct(
 def _best_start(course: _Course, crystal: Crystal, config: ReconstructConfig, communicator: Communicator) -> State:
     """Make one starting state, or iterate several a little and return the one of the highest log-likelihood."""
     best, highest = None, -np.inf
+    first = course.problem(replace(next_step(config, (), course.photons_per_frame), minibatch=False))
     for number in range(config.starts):
         # The first start is the one that a run without others would have.
         rng = np.random.default_rng([config.seed, number] if number else config.seed)
-        start = State(starting_volume(course.updated, crystal, config, communicator, rng))
+        start = State(starting_volume(course.updated, first, crystal, config, communicator, rng))
         if config.starts == 1:
             return start
         state = start
@@ -273,7 +278,7 @@ def _advance(
     if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
         raise ConvergenceError(f"iteration {step.number} gave no finite change or likelihood; {record}")
     volume = update.values
-    if step.stage < len(config.march):
+    if local.rows is not course.updated.rows:
         volume = embedded(state.volume, volume, update.weight > 0)
     # The last record is that of x1, a plain iterate; this one is that of the extrapolated start.
     if "fallback" in state.memory and not is_kept(state.records[-1], record, config.acceleration_fall):

@@ -9,13 +9,13 @@ starts of the stages are all that a resumed run needs to come to the same lists,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.config.reconstruct import ReconstructConfig, RefineStage
+from fewphoton.config.reconstruct import MarchStage, ReconstructConfig, RefineStage
 from fewphoton.data import Crystal, Orientations
 from fewphoton.data.point_group import PointGroup
 from fewphoton.data.rotation_group import RotationIndex, covering_radius_deg
@@ -33,6 +33,7 @@ from fewphoton.emc.refine_orientations import (
     keep_probable,
     safe_reach_deg,
 )
+from fewphoton.emc.resolution_march import cropped, embedded, stage_problem
 from fewphoton.emc.schedule import Step, StepRecord, step_record
 from fewphoton.emc.state import State
 from fewphoton.emc.symmetry import symmetrized
@@ -48,10 +49,10 @@ class Refiner:
 
     Parameters
     ----------
-    dense : Problem
-        All frames, all pixels, the sample of the dense reconstruction.
+    full : Problem
+        All frames and all pixels.
     orientations : Orientations
-        That sample.
+        Sample of the dense reconstruction.
     crystal : Crystal
         Symmetry and UB.
     config : ReconstructConfig
@@ -60,7 +61,7 @@ class Refiner:
         World.
     """
 
-    dense: Problem
+    full: Problem
     orientations: Orientations
     crystal: Crystal
     config: ReconstructConfig
@@ -86,8 +87,8 @@ class Refiner:
             ``change`` or ``iterations``: what ended the last stage.
         """
         config, group = self.config, symmetry_of(self.config.orientations, self.crystal)
-        photons = FramePhotons.of(self.dense)
-        coarse, coarse_level = self.orientations, config.orientations.level or default_level(self.dense.rows.n_voxels)
+        coarse, coarse_level = self.orientations, config.orientations.level or default_level(self.full.rows.n_voxels)
+        q_fraction = config.orientations.dense_q_fraction
         problem: ListedProblem | None = None
         kept = {key: volume for key, volume in state.memory.items() if key.startswith(_KEY)}
         state = State(state.volume, state.records, kept)
@@ -101,15 +102,28 @@ class Refiner:
             around = fine_around(coarse, coarse_level, fine, stage.level, group)
             self._check_memory(probable, around, stage)
             lists = around.candidates(probable)
-            problem = ListedProblem.build(self.dense, photons, lists, fine, self.crystal, self.communicator)
+            seen = self._pixels(stage.q_fraction, stage.q_fraction)
+            photons = FramePhotons.of(seen)
+            problem = ListedProblem.build(seen, photons, lists, fine, self.crystal, self.communicator)
             place = len(config.march) + 1 + number
             while (found := _end_of(stage, [r for r in state.records if r.stage == place])) is None:
-                state = self._advance(state, problem, place)
+                step = problem
+                if q_fraction < stage.q_fraction and not any(r.stage == place for r in state.records):
+                    step = replace(problem, dense=self._pixels(stage.q_fraction, q_fraction))
+                state = self._advance(state, step, place)
                 after(state)
-            reason, coarse, coarse_level = found, fine, stage.level
+            reason, coarse, coarse_level, q_fraction = found, fine, stage.level, stage.q_fraction
         if problem is None:
             raise ConfigError("refine holds no stage")
         return state, problem, reason
+
+    def _pixels(self, q_fraction: float, likelihood_q_fraction: float) -> Problem:
+        """Return the problem of pixels up to one fraction of q, judged by those up to another."""
+        stage = MarchStage(iterations=1, q_fraction=q_fraction)
+        sampling = self.config.orientations
+        return stage_problem(
+            self.full, stage, likelihood_q_fraction, self.crystal, self.orientations, sampling, self.communicator
+        )
 
     def _probable(
         self, problem: ListedProblem | None, volume: NDArray[np.float64], threshold: float
@@ -118,25 +132,29 @@ class Refiner:
         floor, communicator = self.config.intensity_floor, self.communicator
         frames, numbers = [], []
         if problem is not None:
-            posterior = listed_posterior(problem, volume, 1.0, floor, communicator)
+            part = cropped(volume, problem.dense.rows.n_voxels)
+            posterior = listed_posterior(problem, part, 1.0, floor, communicator)
             kept = keep_listed(problem.by_frame, posterior.probability, threshold, communicator.maximum)
             frames.append(np.repeat(np.arange(problem.n_frames), np.diff(problem.by_frame))[kept])
             numbers.append(problem.number[problem.orientation[kept]])
             n_orientations = len(problem.orientations)
         else:
-            n_orientations = self.dense.n_orientations
-            for batch, dense in posteriors(self.dense, volume, 1.0, floor, communicator):
-                probability = dense.probability[:, : self.dense.n_local]
+            fraction = self.config.orientations.dense_q_fraction
+            dense = self._pixels(fraction, fraction)
+            n_orientations = dense.n_orientations
+            part = cropped(volume, dense.rows.n_voxels)
+            for batch, found in posteriors(dense, part, 1.0, floor, communicator):
+                probability = found.probability[:, : dense.n_local]
                 largest = probability.max(axis=1).astype(np.float64)
                 communicator.maximum(largest)
                 lists, _ = keep_probable(probability, threshold, largest)
                 frames.append(batch.first_frame + np.repeat(np.arange(batch.n_frames), np.diff(lists.indptr)))
-                numbers.append(self.dense.first_orientation + lists.index.astype(np.int64))
+                numbers.append(dense.first_orientation + lists.index.astype(np.int64))
         # Ranks hold ascending parts of the sample, so a stable sort by frame leaves numbers ascending in each.
         frame = np.concatenate(communicator.gather(np.concatenate(frames)))
         number = np.concatenate(communicator.gather(np.concatenate(numbers)))
         order = np.argsort(frame, kind="stable")
-        indptr = np.searchsorted(frame[order], np.arange(self.dense.n_frames + 1)).astype(np.int64)
+        indptr = np.searchsorted(frame[order], np.arange(self.full.n_frames + 1)).astype(np.int64)
         return OrientationLists(indptr, number[order].astype(np.int32), n_orientations)
 
     def _check_memory(self, probable: OrientationLists, around: FineAround, stage: RefineStage) -> None:
@@ -152,13 +170,14 @@ class Refiner:
 
     def _advance(self, state: State, problem: ListedProblem, place: int) -> State:
         config, number = self.config, len(state.records) + 1
+        start = cropped(state.volume, problem.dense.rows.n_voxels)
         update, numbers = iterate_listed(
-            problem, state.volume, number, config.intensity_floor, config.view_weights, self.communicator
+            problem, start, number, config.intensity_floor, config.view_weights, self.communicator
         )
         change = numbers.change
         if config.symmetry == "laue":
             update = symmetrized(update, self.crystal)
-            change = relative_change(update, state.volume)
+            change = relative_change(update, start)
         step = Step(number, place, 0, 1.0, 1.0, False)
         record: StepRecord = self.communicator.share(
             step_record(numbers, step, problem.n_in_use, problem.n_frames, 0.0, change)
@@ -166,7 +185,7 @@ class Refiner:
         if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
             raise ConvergenceError(f"iteration {number} gave no finite change or likelihood; {record}")
         # A fine sample may leave voxels unseen that the coarse one saw.
-        volume = np.where(update.weight > 0, update.values, state.volume)
+        volume = embedded(state.volume, update.values, update.weight > 0)
         return State(volume, (*state.records, record), state.memory)
 
 

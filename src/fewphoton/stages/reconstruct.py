@@ -104,7 +104,7 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
             )
             wanted = n_orientations(config, crystal, rows.n_voxels)
             memory_gb = memory_share_gb(sampling, communicator.size)
-            check_memory(rows, wanted, config.batch_frames, memory_gb, communicator.size)
+            check_memory(rows, sampling.dense_q_fraction, wanted, config.batch_frames, memory_gb, communicator.size)
             orientations = sample_orientations(config, crystal, axis, rows.n_voxels)
             batch_frames = frames_per_batch(config.batch_frames, len(orientations))
             problem = Problem.build(reader.chunks(), rows, crystal, orientations, batch_frames, communicator)
