@@ -2,6 +2,7 @@
 
 from fewphoton.config.dataset import CrystalConfig, DatasetConfig, FetchConfig, FramesSource, RawSource, ScanSource
 from fewphoton.config.evaluate import EvaluateConfig
+from fewphoton.config.evaluate_rotations import EvaluateRotationsConfig
 from fewphoton.config.figure import DrawFigureConfig
 from fewphoton.config.frames import (
     AddBackgroundConfig,
@@ -41,6 +42,7 @@ __all__ = [
     "DensifyConfig",
     "DrawFigureConfig",
     "EvaluateConfig",
+    "EvaluateRotationsConfig",
     "ExportCrystfelConfig",
     "FetchConfig",
     "FindPeaksConfig",

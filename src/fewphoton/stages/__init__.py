@@ -44,6 +44,7 @@ STAGES = (
     Stage("reconstruct", "find the intensity volume from frames of unknown orientation (EMC; runs under MPI)"),
     Stage("assemble", "merge frames of known angles into an intensity volume"),
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
+    Stage("evaluate-rotations", "score a reconstruction over all rotations against the truth of a simulation"),
     Stage("draw-figure", "draw one figure of the report from result files"),
     Stage("draw-separation", "draw one figure of signal separation, with its table"),
     Stage("collect-metrics", "join the metrics of all points into one table"),
