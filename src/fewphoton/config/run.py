@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from fewphoton.config.dataset import DatasetConfig
 from fewphoton.config.evaluate import EvaluateConfig
+from fewphoton.config.evaluate_rotations import EvaluateRotationsConfig
 from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, ThinConfig
 from fewphoton.config.reconstruct import AssembleConfig, ReconstructConfig
 from fewphoton.config.section import Section
@@ -50,6 +51,8 @@ class StagesConfig(Section):
     """Reference volume from known angles; its grid, corrections and q_max are taken from reconstruct."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """Peaks, R factors, Patterson map."""
+    evaluate_rotations: EvaluateRotationsConfig = EvaluateRotationsConfig()
+    """Rotation errors and correlations with the truth, of snapshots."""
 
 
 class RunConfig(Section):
@@ -73,6 +76,16 @@ class RunConfig(Section):
         wanting = [name for name, dataset in self.datasets.items() if dataset.integrate_spots is not None]
         if wanting and self.stages.densify is None:
             raise ValueError(f"integrate_spots of {', '.join(wanting)} needs stages.densify")
+        return self
+
+    @model_validator(mode="after")
+    def _reconstruct_of_each_dataset_is_valid(self) -> RunConfig:
+        for name, dataset in self.datasets.items():
+            given = self.stages.reconstruct.model_dump(mode="json") | dataset.reconstruct
+            try:
+                ReconstructConfig.model_validate(given)
+            except ValueError as error:
+                raise ValueError(f"datasets.{name}.reconstruct: {error}") from error
         return self
 
     @model_validator(mode="after")
