@@ -1,4 +1,4 @@
-"""Memory and parameters of reconstruct and assemble."""
+"""Memory, parameters and results of reconstruct and assemble."""
 
 
 def emc_memory(wildcards, input, attempt):
@@ -23,3 +23,12 @@ def assemble_section(wildcards):
 def shuffled_section(wildcards):
     """Return the same with angles exchanged between frames: the level of chance."""
     return json.dumps(assemble_values() | {"shuffle_seed": 0})
+
+
+def rotation_results():
+    """Return the volumes of all datasets in random orientations."""
+    return [
+        f"{RESULTS}/{dataset}/reconstruct/{folder}/volume.h5"
+        for dataset in ROTATED
+        for folder in AT["reconstruct"]
+    ]

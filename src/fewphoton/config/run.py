@@ -76,6 +76,17 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _random_orientations_need_all_rotations(self) -> RunConfig:
+        kinds = ("simulate_particles", "simulate_serial")
+        turned = [name for name, dataset in self.datasets.items() if any(getattr(dataset, kind) for kind in kinds)]
+        if turned and self.stages.reconstruct.orientations.sampled != "rotation_group":
+            raise ValueError(f"{', '.join(turned)}: needs stages.reconstruct.orientations.sampled: rotation_group")
+        particles = [name for name, dataset in self.datasets.items() if dataset.simulate_particles is not None]
+        if particles and self.stages.reconstruct.grid.voxels_per_cell != 1:
+            raise ValueError(f"{', '.join(particles)}: particles need stages.reconstruct.grid.voxels_per_cell: 1")
+        return self
+
+    @model_validator(mode="after")
     def _sweep_is_valid(self) -> RunConfig:
         from fewphoton.config.sweep import sweep_points  # the sweep needs this class, so it is imported late
 
