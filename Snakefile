@@ -6,4 +6,5 @@ rule all:
     input:
         [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED else [],
         separation_results(),
+        rotation_results(),
         all_figures(),

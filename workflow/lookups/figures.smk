@@ -85,6 +85,12 @@ def all_figures():
             *(["r_factor"] if dataset in REFERENCED else []),
         ]
         files += [f"{RESULTS}/{dataset}/figures/{name}.png" for name in names]
+    files += [
+        f"{RESULTS}/{dataset}/figures/{folder}/{name}.png"
+        for dataset, folder in ROTATED_POINTS
+        for name in ("frames", "rotations", "volume_slices")
+    ]
+    files += [f"{RESULTS}/{dataset}/figures/convergence.png" for dataset in ROTATED]
     if len(ALL_POINTS) > 1:
         files.append(f"{RESULTS}/figures/sweep.png")
     return files

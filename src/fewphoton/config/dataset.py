@@ -15,6 +15,8 @@ from fewphoton.config.simulate_serial import SimulateSerialConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
 
+_OF_A_STRUCTURE = ("simulate_stills", "simulate_particles", "simulate_serial")
+
 
 class CrystalConfig(Section):
     """Cell, symmetry and orientation."""
@@ -141,9 +143,9 @@ class DatasetConfig(Section):
     simulate_stills: SimulateStillsConfig | None = None
     """Simulate serial stills and separate their background."""
     simulate_particles: SimulateParticlesConfig | None = None
-    """Simulate snapshots of single particles in random orientations."""
+    """Simulate snapshots of single particles and reconstruct them over all rotations."""
     simulate_serial: SimulateSerialConfig | None = None
-    """Simulate few-photon snapshots of crystals in random orientations."""
+    """Simulate few-photon snapshots of crystals in random orientations and reconstruct them over all rotations."""
     structure_file: StructureFile | None = None
     """The structure of simulate_stills, simulate_particles or simulate_serial is a file of a public data set."""
     reconstruct: dict[str, Any] = Field(default_factory=dict)
@@ -159,19 +161,19 @@ class DatasetConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DatasetConfig:
-        sources = ("simulate", "raw", "scan", "frames", "simulate_stills", "simulate_particles", "simulate_serial")
+        sources = ("simulate", "raw", "scan", "frames", *_OF_A_STRUCTURE)
         given = [name for name in sources if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
                 f"a dataset needs exactly one of {', '.join(sources[:-1])} and {sources[-1]}; found "
                 f"{' and '.join(given) or 'none'}"
             )
-        simulation = self.simulate_stills or self.simulate_particles or self.simulate_serial
-        if simulation is not None:
-            if (self.structure_file is None) == (simulation.structure is None):
+        simulated = self.simulate_stills or self.simulate_particles or self.simulate_serial
+        if simulated is not None:
+            if (self.structure_file is None) == (simulated.structure is None):
                 raise ValueError(f"{given[0]} needs its structure, either here or as structure_file")
         elif self.structure_file is not None:
-            raise ValueError("structure_file goes with simulate_stills, simulate_particles or simulate_serial")
+            raise ValueError(f"structure_file goes with {', '.join(_OF_A_STRUCTURE)}")
         if self.integrate_spots is not None and not (
             self.simulate_stills is not None or (self.frames is not None and self.frames.experiments)
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fewphoton.config.dataset import DatasetConfig
 from fewphoton.config.evaluate import EvaluateConfig
@@ -71,6 +71,11 @@ class RunConfig(Section):
     sweep: dict[str, list[int | float | str]] = Field(default_factory=dict)
     """Lists of values for parameters of stages, as `stage.key: [values]`; all combinations run."""
 
+    def reconstruct_of(self, dataset: str) -> ReconstructConfig:
+        """Return the parameters of reconstruct for a dataset: those of the stage, but for keys that it replaces."""
+        given = self.stages.reconstruct.model_dump(mode="json") | self.datasets[dataset].reconstruct
+        return ReconstructConfig.model_validate(given)
+
     @model_validator(mode="after")
     def _spots_need_densified_frames(self) -> RunConfig:
         wanting = [name for name, dataset in self.datasets.items() if dataset.integrate_spots is not None]
@@ -79,13 +84,17 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _reconstruct_of_each_dataset_is_valid(self) -> RunConfig:
+    def _random_orientations_need_all_rotations(self) -> RunConfig:
         for name, dataset in self.datasets.items():
-            given = self.stages.reconstruct.model_dump(mode="json") | dataset.reconstruct
             try:
-                ReconstructConfig.model_validate(given)
-            except ValueError as error:
-                raise ValueError(f"datasets.{name}.reconstruct: {error}") from error
+                config = self.reconstruct_of(name)
+            except ValidationError as error:
+                raise ValueError(f"datasets.{name}.reconstruct: {error.errors()[0]['msg']}") from error
+            turned = dataset.simulate_particles is not None or dataset.simulate_serial is not None
+            if turned and config.orientations.sampled != "rotation_group":
+                raise ValueError(f"{name}: needs reconstruct.orientations.sampled: rotation_group")
+            if dataset.simulate_particles is not None and config.grid.voxels_per_cell != 1:
+                raise ValueError(f"{name}: particles need reconstruct.grid.voxels_per_cell: 1")
         return self
 
     @model_validator(mode="after")

@@ -48,9 +48,11 @@ class SweepPoint:
         """Folder name: ``stage.key~value`` joined by commas, or ``base``."""
         return ",".join(f"{stage}.{key}~{value}" for stage, key, value in self.values) or BASE
 
-    def section(self, run: RunConfig, stage: str) -> dict[str, Any]:
-        """Parameters of ``stage`` at this point as plain JSON-ready values."""
+    def section(self, run: RunConfig, stage: str, dataset: str | None = None) -> dict[str, Any]:
+        """Parameters of ``stage`` at this point as plain JSON-ready values; a ``dataset`` may replace some."""
         content = run.stages.model_dump(mode="json")[stage] or {}
+        if stage == "reconstruct" and dataset is not None:
+            content = run.reconstruct_of(dataset).model_dump(mode="json")
         for swept_stage, key, value in self.values:
             if swept_stage == stage:
                 content[key] = value
