@@ -4,7 +4,6 @@ include: "workflow/Snakefile"
 rule all:
     default_target: True
     input:
-        [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED else [],
+        [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED + ROTATED else [],
         separation_results(),
-        rotation_results(),
         all_figures(),

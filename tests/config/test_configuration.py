@@ -46,11 +46,11 @@ def test_schema_is_in_step():
         ({"datasets": {"a": {"simulate_serial": {}}}}, "simulate_serial needs its structure"),
         (
             {"datasets": {"a": {"simulate_particles": {"photons_per_frame": 9}, "structure_file": FILE}}},
-            "a: needs stages.reconstruct.orientations.sampled: rotation_group",
+            "a: needs reconstruct.orientations.sampled: rotation_group",
         ),
         (
             {"datasets": {"a": {"simulate_particles": {"photons_per_frame": 9}, "structure_file": FILE}}, **ROTATED},
-            "a: particles need stages.reconstruct.grid.voxels_per_cell: 1",
+            "a: particles need reconstruct.grid.voxels_per_cell: 1",
         ),
         (
             {"datasets": {"a": {"simulate": {"structure": "s.cif"}, "structure_file": FILE}}},

@@ -73,7 +73,9 @@ def table_columns(wildcards):
             "dataset": dataset,
             **{
                 f"{stage}.{key}": value
-                for stage, key, value in (AT["evaluate"] | AT["reconstruct"])[folder].values
+                for stage, key, value in (AT["evaluate"] | AT["reconstruct"])[
+                    folder
+                ].values
             },
         }
         for dataset, folder in ALL_POINTS + ROTATED_POINTS
