@@ -4,7 +4,7 @@ include: "workflow/Snakefile"
 rule all:
     default_target: True
     input:
-        [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED else [],
+        [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED + ROTATED else [],
         [f"{RESULTS}/published.csv"] if RUN.published else [],
         separation_results(),
         all_figures(),

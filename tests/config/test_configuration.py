@@ -14,6 +14,8 @@ from fewphoton.config.sweep import frame_chain
 from fewphoton.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+FILE = {"folder": "f", "name": "a.pdb"}
+ROTATED = {"stages": {"reconstruct": {"orientations": {"sampled": "rotation_group"}}}}
 CRYSTAL = {"cell": [5, 5, 5, 90, 90, 90], "space_group": "P 2 3"}
 
 
@@ -41,7 +43,20 @@ def test_schema_is_in_step():
         ({"stages": {"collapse": {"n_frames": 3, "collapse_deg": 1.0}}}, "exactly one of n_frames and collapse_deg"),
         ({"stages": {"collapse": {"n_frames": 0}}}, "stages.collapse.n_frames"),
         ({"stages": {"reconstruct": {"beta_start": 0.1, "beta_factor": 1}}}, "beta_factor above 1"),
-        ({"datasets": {"a": {}}}, "exactly one of simulate, raw, scan, frames and simulate_stills; found none"),
+        ({"datasets": {"a": {}}}, "simulate_particles and simulate_serial; found none"),
+        ({"datasets": {"a": {"simulate_serial": {}}}}, "simulate_serial needs its structure"),
+        (
+            {"datasets": {"a": {"simulate_particles": {"photons_per_frame": 9}, "structure_file": FILE}}},
+            "a: needs reconstruct.orientations.sampled: rotation_group",
+        ),
+        (
+            {"datasets": {"a": {"simulate_particles": {"photons_per_frame": 9}, "structure_file": FILE}}, **ROTATED},
+            "a: particles need reconstruct.grid.voxels_per_cell: 1",
+        ),
+        (
+            {"datasets": {"a": {"simulate": {"structure": "s.cif"}, "structure_file": FILE}}},
+            "structure_file goes with simulate_stills, simulate_particles, simulate_serial",
+        ),
         ({"datasets": {}}, "datasets"),
         ({"datasets": {"a b": {"simulate": {"structure": "s.cif"}}}}, "datasets"),
         ({"datasets": {"a": {"raw": {"files": [], "geometry": "g", "crystal": CRYSTAL}}}}, "raw.files"),

@@ -5,8 +5,8 @@ import pytest
 
 from fewphoton.emc.communicator import Serial
 from fewphoton.emc.iteration import iterate
+from fewphoton.emc.orientation_sample import every_kth
 from fewphoton.emc.problem import Problem
-from fewphoton.emc.resolution_march import every_kth
 from fewphoton.errors import ConvergenceError
 
 

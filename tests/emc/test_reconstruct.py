@@ -7,8 +7,9 @@ from fewphoton.config.reconstruct import PRESETS
 from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.emc.communicator import Serial
 from fewphoton.emc.held_out import held_out_frames
+from fewphoton.emc.orientation_sample import default_orientations
 from fewphoton.emc.problem import Problem
-from fewphoton.emc.reconstruct import default_orientations, reconstruct
+from fewphoton.emc.reconstruct import reconstruct
 from fewphoton.errors import ConvergenceError, DataError
 from fewphoton.photons.thin import thin
 from tests.emc.conftest import CONFIG

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from fewphoton.config.reconstruct import MarchStage
+from fewphoton.config.reconstruct import MarchStage, OrientationsConfig
 from fewphoton.emc.communicator import Serial
 from fewphoton.emc.iteration import iterate
-from fewphoton.emc.resolution_march import cropped, embedded, every_kth, stage_problem
+from fewphoton.emc.orientation_sample import every_kth
+from fewphoton.emc.resolution_march import cropped, embedded, stage_problem
 
 
 @pytest.mark.parametrize("n", [9, 10])
@@ -38,7 +39,7 @@ def test_a_stage_sees_less_on_the_same_scale(problem, experiment, orientations):
     n = problem.rows.n_voxels
     volume = 0.02 + 0.05 * np.random.default_rng(8).random((n,) * 3)
     stage = MarchStage(iterations=1, orientation_stride=2, q_fraction=0.5)
-    small = stage_problem(problem, stage, 1.0, experiment.crystal, orientations, Serial())
+    small = stage_problem(problem, stage, 1.0, experiment.crystal, orientations, OrientationsConfig(), Serial())
     assert small.rows.n_voxels < n
     assert small.n_orientations == 80
     local = cropped(volume, small.rows.n_voxels)
@@ -53,7 +54,9 @@ def test_a_stage_sees_less_on_the_same_scale(problem, experiment, orientations):
 
 
 def test_the_full_stage_is_the_problem_itself(problem, experiment, orientations):
-    assert stage_problem(problem, None, 1.0, experiment.crystal, orientations, Serial()) is problem
-    judged_low = stage_problem(problem, None, 0.5, experiment.crystal, orientations, Serial())
+    assert (
+        stage_problem(problem, None, 1.0, experiment.crystal, orientations, OrientationsConfig(), Serial()) is problem
+    )
+    judged_low = stage_problem(problem, None, 0.5, experiment.crystal, orientations, OrientationsConfig(), Serial())
     assert judged_low.rows.n_rows == problem.rows.n_rows
     assert 0 < judged_low.rows.likelihood.sum() < problem.rows.likelihood.sum()

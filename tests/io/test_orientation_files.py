@@ -27,11 +27,25 @@ def path(tmp_path, orientations, provenance):
     return tmp_path / "orientations.h5"
 
 
+def test_orientations_of_the_rotation_group_come_back(tmp_path, provenance):
+    quaternion = np.array([[1.0, 0, 0, 0], [np.nan] * 4, [0, 0.6, 0, 0.8]])
+    nothing = np.full(3, np.nan)
+    wanted = FrameOrientations(
+        nothing, np.array([4, -1, 9]), np.ones(3), np.ones(3), np.ones(3), None, quaternion, spacing_deg=9.5
+    )
+    write_orientation_file(tmp_path / "o.h5", wanted, provenance)
+    found = read_orientation_file(tmp_path / "o.h5")
+    assert found.angle_deg is None
+    assert found.step_deg == found.spacing_deg == 9.5
+    np.testing.assert_array_equal(found.best_quaternion, quaternion)
+    np.testing.assert_array_equal(found.best_orientation, [4, -1, 9])
+
+
 def test_round_trip(path, orientations):
     found = read_orientation_file(path)
     for column in fields(found):
         np.testing.assert_array_equal(getattr(found, column.name), getattr(orientations, column.name))
-        if column.default is not None:
+        if getattr(found, column.name) is not None:
             assert getattr(found, column.name).dtype == getattr(orientations, column.name).dtype
     assert found.fluence is None
     assert found.background_photons is None

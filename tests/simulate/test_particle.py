@@ -8,8 +8,9 @@ from fewphoton.data.detector import polarization_factors, q_vectors
 from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.errors import ConfigError, GeometryError
 from fewphoton.simulate import particle
-from fewphoton.simulate.particle import ParticleExperiment, shell_errors, square_detector
+from fewphoton.simulate.particle import ParticleExperiment, shell_errors
 from fewphoton.simulate.structure_factors import form_factors
+from fewphoton.simulate.tiled_detector import square_detector
 from tests.simulate.molecules import made_up_molecule
 
 SMALL = {

@@ -10,8 +10,8 @@ from fewphoton.simulate.rotation_experiment import (
     euler_zyz,
     exposure_table,
     exposures,
-    tiled_detector,
 )
+from fewphoton.simulate.tiled_detector import tiled_detector
 from tests.emc.conftest import SIMULATION, structure
 
 

@@ -68,6 +68,17 @@ def test_mean_over_orientations_of_what_does_not_and_does_turn():
     assert mean_over_orientations(lambda turns: turns[:, 2, 1:2] ** 2) == pytest.approx(1 / 3, rel=1e-6)
 
 
+def test_the_mean_is_right_for_what_has_the_symmetry_of_the_sample_too():
+    """A narrow peak about one axis and its cubic equivalents: samples along crystal axes would count it many times."""
+
+    def peaked(turns):
+        along = np.abs(turns[:, 2, :]).max(axis=1, keepdims=True)
+        return np.exp(-((1 - along) / 0.03)).astype(np.float32)
+
+    # Six caps, each of the solid angle 4 pi times half of the integral over 1 - cos.
+    assert mean_over_orientations(peaked) == pytest.approx(6 * 0.5 * 0.03, rel=0.03)
+
+
 def test_photons_of_no_draws_are_empty_frames():
     frames = photons_at(
         np.ones((2, 3), np.float32), np.zeros(3, np.int64), np.zeros(0), snapshots().draw(0, 2).table

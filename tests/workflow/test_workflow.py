@@ -13,7 +13,9 @@ import yaml
 
 from fewphoton.io.metrics import read_table
 from fewphoton.io.photon_files import open_photon_file
-from fewphoton.io.volumes import read_ccp4_map
+from fewphoton.io.volumes import read_ccp4_map, read_volume_file
+from tests.simulate.molecules import made_up_molecule, pdb_text
+from tests.simulate.test_particle import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.workflow
@@ -87,7 +89,8 @@ def test_every_configuration_can_be_planned(config, tmp_path):
     plan = snakemake(tmp_path, config, "--dry-run", "--quiet", "rules").stdout
     reconstructed = ("reconstruct", "evaluate", "draw_patterson")
     separated = ("sparsify", "find_peaks", "draw_peak_comparison")
-    assert any(all(rule in plan for rule in rules) for rules in (reconstructed, separated))
+    rotated = ("fetch_frame", "simulate_particles", "reconstruct")
+    assert any(all(rule in plan for rule in rules) for rules in (reconstructed, separated, rotated))
 
 
 def test_a_misspelt_key_stops_before_any_job(tmp_path):
@@ -164,6 +167,39 @@ def test_nothing_is_left_to_do_and_a_change_reruns_only_what_depends_on_it(finis
     assert "draw_patterson" in plan
     for untouched in ("simulate_rotation", "count_photons", "collapse ", "reconstruct", "assemble"):
         assert untouched not in plan
+
+
+def test_snapshots_in_random_orientations_become_volumes(tmp_path):
+    """Particles from a fetched file, on the grid that reconstruct takes."""
+    (tmp_path / "data" / "molecules").mkdir(parents=True)
+    (tmp_path / "data" / "molecules" / "made_up.pdb").write_text(pdb_text(made_up_molecule()) + "END\n")
+    content = {
+        "run": "turned",
+        "data_dir": str(tmp_path / "data"),
+        "datasets": {
+            "particle": {
+                "structure_file": {"folder": "molecules", "name": "made_up.pdb"},
+                "simulate_particles": SMALL | {"photons_per_frame": 200.0, "box_angstrom": 60.0},
+            }
+        },
+        "stages": {
+            "reconstruct": {
+                "grid": {"voxels_per_cell": 1},
+                "orientations": {"sampled": "rotation_group", "level": 1},
+                "max_iterations": 2,
+            }
+        },
+    }
+    config = tmp_path / "turned.yaml"
+    config.write_text(yaml.safe_dump(content))
+    snakemake(tmp_path, config)
+    folder = tmp_path / "results" / "turned" / "particle"
+    found = read_volume_file(folder / "reconstruct" / "base" / "volume.h5")
+    truth = read_volume_file(folder / "simulate" / "truth.h5")
+    assert found.volume.n == truth.volume.n
+    assert found.crystal.cell == truth.crystal.cell == (60, 60, 60, 90, 90, 90)
+    with open_photon_file(folder / "collapse" / "base" / "frames.h5") as reader:
+        assert reader.table.quaternion.shape == (40, 4)
 
 
 @pytest.mark.real_data

@@ -32,7 +32,15 @@ SOURCES = {
         for name, dataset in RUN.datasets.items()
         if getattr(dataset, kind) is not None
     ]
-    for kind in ("simulate", "raw", "scan", "frames", "simulate_stills")
+    for kind in (
+        "simulate",
+        "raw",
+        "scan",
+        "frames",
+        "simulate_stills",
+        "simulate_particles",
+        "simulate_serial",
+    )
 }
 RECONSTRUCTED = SOURCES["simulate"] + SOURCES["raw"] + SOURCES["scan"]
 COUNTED = [
@@ -40,6 +48,7 @@ COUNTED = [
     for name in SOURCES["simulate"] + SOURCES["raw"]
     if not RUN.datasets[name].simulate or RUN.datasets[name].simulate.readout
 ]
+ROTATED = SOURCES["simulate_particles"] + SOURCES["simulate_serial"]
 SEPARATED = SOURCES["frames"] + SOURCES["simulate_stills"]
 HALVED = [name for name, dataset in RUN.datasets.items() if dataset.split is not None]
 REFERENCED = [
@@ -60,11 +69,15 @@ def only(names):
 
 def section_of(stage):
     """Return the parameters of a stage at the point of the wildcards, as JSON for its command line."""
-    return lambda wildcards: json.dumps(AT[stage][wildcards.point].section(RUN, stage))
+    return lambda wildcards: json.dumps(
+        AT[stage][wildcards.point].section(RUN, stage, wildcards.get("dataset"))
+    )
 
 
 def source_frames(dataset, point):
     """Return the photon file that a dataset starts from."""
+    if dataset in ROTATED:
+        return f"{RESULTS}/{dataset}/simulate/frames.h5"
     if dataset in SOURCES["scan"]:
         folder = "split" if dataset in HALVED else "import_scan"
         return f"{RESULTS}/{dataset}/{folder}/frames.h5"

@@ -34,7 +34,9 @@ def shuffled_inputs(wildcards):
 
 def shuffled_metrics():
     """Return the metrics by chance of all points, where every dataset has angles to shuffle and a comparison."""
-    known = all(name in SOURCES["simulate"] or name in HALVED for name in RECONSTRUCTED)
+    known = not ROTATED and all(
+        name in SOURCES["simulate"] or name in HALVED for name in RECONSTRUCTED
+    )
     return [
         f"{RESULTS}/{dataset}/evaluate_shuffled/{AT['evaluate'][folder].without('reconstruct').folder}/metrics.json"
         for dataset, folder in ALL_POINTS
@@ -45,6 +47,27 @@ def shuffled_metrics():
 ALL_POINTS = [
     (dataset, folder) for dataset in RECONSTRUCTED for folder in AT["evaluate"]
 ]
+ROTATED_POINTS = [
+    (dataset, folder) for dataset in ROTATED for folder in AT["reconstruct"]
+]
+
+
+def score_of(dataset, folder):
+    """Return the metrics of a point: of evaluate, or of evaluate_rotations where all rotations are sampled."""
+    stage = "evaluate_rotations" if dataset in ROTATED else "evaluate"
+    return f"{RESULTS}/{dataset}/{stage}/{folder}/metrics.json"
+
+
+def rotated_inputs(wildcards):
+    """Return what evaluate_rotations reads."""
+    dataset, point = wildcards.dataset, AT["reconstruct"][wildcards.point]
+    folder = f"{RESULTS}/{dataset}/reconstruct/{wildcards.point}"
+    return {
+        "volume": f"{folder}/volume.h5",
+        "orientations": f"{folder}/orientations.h5",
+        "frames": frames_after(CHAIN[-1], dataset, point),
+        "truth": f"{RESULTS}/{dataset}/simulate/truth.h5",
+    }
 
 
 def table_columns(wildcards):
@@ -54,10 +77,12 @@ def table_columns(wildcards):
             "dataset": dataset,
             **{
                 f"{stage}.{key}": value
-                for stage, key, value in AT["evaluate"][folder].values
+                for stage, key, value in (AT["evaluate"] | AT["reconstruct"])[
+                    folder
+                ].values
             },
         }
-        for dataset, folder in ALL_POINTS
+        for dataset, folder in ALL_POINTS + ROTATED_POINTS
     ]
     return json.dumps({"columns": rows})
 

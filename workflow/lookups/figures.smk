@@ -116,6 +116,16 @@ def all_figures():
             for name in names
             if RUN.figures == "all"
         ]
+    files += [
+        f"{RESULTS}/{dataset}/figures/{folder}/{name}.png"
+        for dataset, folder in ROTATED_POINTS
+        for name in ("frames", "rotations", "volume_slices")
+    ]
+    files += [
+        f"{RESULTS}/{dataset}/figures/{grid}/convergence.png"
+        for dataset in ROTATED
+        for grid in GRIDS
+    ]
     if COMPARED_PRESETS:
         files.append(f"{RESULTS}/figures/convergence_study.png")
     elif len(ALL_POINTS) > 1:

@@ -64,15 +64,8 @@ def fetch_frame_section(wildcards):
 
 def stills_section(wildcards):
     values = RUN.datasets[wildcards.dataset].simulate_stills.model_dump(mode="json")
-    return json.dumps(values | {"structure": still_structure(wildcards)})
-
-
-def still_structure(wildcards):
-    """Return the structure of simulated stills."""
-    dataset = RUN.datasets[wildcards.dataset]
-    if dataset.structure_file is None:
-        return str(dataset.simulate_stills.structure)
-    return f"{RESULTS}/{wildcards.dataset}/source/{dataset.structure_file.name}"
+    structure = named_structure("simulate_stills")(wildcards)
+    return json.dumps(values | {"structure": structure})
 
 
 def spots_section(wildcards):
@@ -83,7 +76,7 @@ def spots_section(wildcards):
 INTEGRATED = [name for name in SEPARATED if RUN.datasets[name].integrate_spots]
 PUBLIC = [
     name
-    for name in SEPARATED
+    for name in SEPARATED + ROTATED
     if RUN.datasets[name].structure_file
     or (RUN.datasets[name].frames and RUN.datasets[name].frames.folder)
 ]

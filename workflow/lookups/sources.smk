@@ -29,7 +29,36 @@ def crystal_section(wildcards):
 
 def crystal_of(dataset):
     """Return the crystal description of a dataset."""
-    return f"{RESULTS}/{dataset}/{'simulate' if dataset in SOURCES['simulate'] else 'crystal'}/crystal.yaml"
+    simulated = dataset in SOURCES["simulate"] + ROTATED
+    return f"{RESULTS}/{dataset}/{'simulate' if simulated else 'crystal'}/crystal.yaml"
+
+
+def named_structure(kind):
+    """Return the input function of the structure that a simulation names, or that is fetched for it."""
+
+    def path(wildcards):
+        dataset = RUN.datasets[wildcards.dataset]
+        if dataset.structure_file is None:
+            return str(getattr(dataset, kind).structure)
+        return f"{RESULTS}/{wildcards.dataset}/source/{dataset.structure_file.name}"
+
+    return path
+
+
+def snapshots_section(kind):
+    """Return the section of simulated snapshots as JSON, the true volume on the grid of reconstruct."""
+
+    def parameters(wildcards):
+        values = getattr(RUN.datasets[wildcards.dataset], kind).model_dump(mode="json")
+        grid = RUN.reconstruct_of(wildcards.dataset).grid
+        values["structure"] = named_structure(kind)(wildcards)
+        if "truth_voxels_per_cell" in values:
+            values["truth_voxels_per_cell"] = grid.voxels_per_cell
+        if grid.n_voxels is not None:
+            values["truth_n_voxels"] = grid.n_voxels
+        return json.dumps(values)
+
+    return parameters
 
 
 def fetch_section(role):

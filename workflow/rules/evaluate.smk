@@ -83,18 +83,45 @@ rule score_iterates:
         "--iterates {output.iterates} --metrics {output.metrics} --config-json {params.config:q} 2> {log}"
 
 
+rule evaluate_rotations:
+    input:
+        unpack(rotated_inputs),
+    output:
+        metrics=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/metrics.json",
+        shells=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/shells.csv",
+        errors=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/errors.csv",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluate_rotations/{{point}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluate_rotations/{{point}}.tsv"
+    wildcard_constraints:
+        dataset=only(ROTATED),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        config=RUN.stages.evaluate_rotations.model_dump_json(),
+    shell:
+        "fewphoton evaluate-rotations --volume {input.volume} --orientations {input.orientations} "
+        "--frames {input.frames} --truth {input.truth} --metrics {output.metrics} --shells {output.shells} "
+        "--errors {output.errors} --threads {threads} --config-json {params.config:q} 2> {log}"
+
+
 rule collect_metrics:
     input:
         shuffled=shuffled_metrics(),
-        evaluate=[
-            f"{RESULTS}/{dataset}/evaluate/{folder}/metrics.json"
-            for dataset, folder in ALL_POINTS
-        ],
+        evaluate=[score_of(*point) for point in ALL_POINTS + ROTATED_POINTS],
         reconstruct=of_reconstructions(
             "metrics.json",
             "reconstruct",
             *(["score_iterates"] if RECONSTRUCTED == REFERENCED else []),
-        ),
+        )
+        + [
+            f"{RESULTS}/{dataset}/reconstruct/{folder}/metrics.json"
+            for dataset, folder in ROTATED_POINTS
+        ],
     output:
         table=report(
             f"{RESULTS}/metrics.csv",

@@ -23,7 +23,7 @@ rule reconstruct:
     resources:
         mpi="mpiexec",
         tasks=lambda wildcards: AT["reconstruct"][wildcards.point].section(
-            RUN, "reconstruct"
+            RUN, "reconstruct", wildcards.dataset
         )["tasks"],
         mem_mb=emc_memory,
         runtime=lambda wildcards, attempt: 240 * attempt,

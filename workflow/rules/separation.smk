@@ -20,7 +20,7 @@ rule fetch_frame:
 
 rule simulate_stills:
     input:
-        structure=still_structure,
+        structure=named_structure("simulate_stills"),
     output:
         raw=f"{RESULTS}/{{dataset}}/simulate_stills/raw.h5",
         geometry=f"{RESULTS}/{{dataset}}/simulate_stills/geometry.yaml",

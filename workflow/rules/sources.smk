@@ -102,6 +102,50 @@ rule describe_crystal:
         "fewphoton describe-crystal --crystal {output.crystal} --config-json {params.config:q} 2> {log}"
 
 
+rule simulate_particles:
+    input:
+        structure=named_structure("simulate_particles"),
+    output:
+        frames=f"{RESULTS}/{{dataset}}/simulate/frames.h5",
+        geometry=f"{RESULTS}/{{dataset}}/simulate/geometry.yaml",
+        crystal=f"{RESULTS}/{{dataset}}/simulate/crystal.yaml",
+        truth=f"{RESULTS}/{{dataset}}/simulate/truth.h5",
+        metrics=f"{RESULTS}/{{dataset}}/simulate/metrics.json",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/simulate_particles.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/simulate_particles.tsv"
+    wildcard_constraints:
+        dataset=only(SOURCES["simulate_particles"]),
+    conda:
+        "../../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        stage="simulate-particles",
+        config=snapshots_section("simulate_particles"),
+    shell:
+        "fewphoton {params.stage} --frames {output.frames} --geometry {output.geometry} --crystal {output.crystal} "
+        "--truth {output.truth} --metrics {output.metrics} --threads {threads} --config-json {params.config:q} "
+        "2> {log}"
+
+
+use rule simulate_particles as simulate_serial with:
+    input:
+        structure=named_structure("simulate_serial"),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/simulate_serial.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/simulate_serial.tsv"
+    wildcard_constraints:
+        dataset=only(SOURCES["simulate_serial"]),
+    params:
+        stage="simulate-serial",
+        config=snapshots_section("simulate_serial"),
+
+
 rule fetch_scan:
     output:
         scan=f"{RESULTS}/{{dataset}}/source/scan.h5",

@@ -7,6 +7,7 @@ from fewphoton.config.evaluate import (
     ScoreIteratesConfig,
     TabulateConvergenceConfig,
 )
+from fewphoton.config.evaluate_rotations import EvaluateRotationsConfig
 from fewphoton.config.figure import DrawFigureConfig
 from fewphoton.config.frames import (
     AddBackgroundConfig,
@@ -30,6 +31,7 @@ from fewphoton.config.separation import (
 )
 from fewphoton.config.simulate import SimulateRotationConfig
 from fewphoton.config.simulate_particles import SimulateParticlesConfig
+from fewphoton.config.simulate_serial import SimulateSerialConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
 from fewphoton.config.sweep import SweepPoint, sweep_grids, sweep_points
@@ -46,6 +48,7 @@ __all__ = [
     "DensifyConfig",
     "DrawFigureConfig",
     "EvaluateConfig",
+    "EvaluateRotationsConfig",
     "ExportCrystfelConfig",
     "FetchConfig",
     "FindPeaksConfig",
@@ -61,6 +64,7 @@ __all__ = [
     "ScoreIteratesConfig",
     "SimulateParticlesConfig",
     "SimulateRotationConfig",
+    "SimulateSerialConfig",
     "SimulateStillsConfig",
     "SparsifyConfig",
     "SplitConfig",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from fewphoton.config.frames import SplitConfig
 from fewphoton.config.section import Section
 from fewphoton.config.simulate import SimulateRotationConfig
+from fewphoton.config.simulate_particles import SimulateParticlesConfig
+from fewphoton.config.simulate_serial import SimulateSerialConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
+
+_OF_A_STRUCTURE = ("simulate_stills", "simulate_particles", "simulate_serial")
 
 
 class CrystalConfig(Section):
@@ -137,8 +142,14 @@ class DatasetConfig(Section):
     """Separate the background of frames."""
     simulate_stills: SimulateStillsConfig | None = None
     """Simulate serial stills and separate their background."""
+    simulate_particles: SimulateParticlesConfig | None = None
+    """Simulate snapshots of single particles and reconstruct them over all rotations."""
+    simulate_serial: SimulateSerialConfig | None = None
+    """Simulate few-photon snapshots of crystals in random orientations and reconstruct them over all rotations."""
     structure_file: StructureFile | None = None
-    """The structure of simulate_stills is a file of a public data set."""
+    """The structure of simulate_stills, simulate_particles or simulate_serial is a file of a public data set."""
+    reconstruct: dict[str, Any] = Field(default_factory=dict)
+    """Keys that replace those of stages.reconstruct for this dataset."""
     integrate_spots: IntegrateSpotsConfig | None = None
     """Integrate spots at predicted positions in original and densified frames, and compare; needs densify."""
     background: Path | None = None
@@ -153,18 +164,19 @@ class DatasetConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DatasetConfig:
-        sources = ("simulate", "raw", "scan", "frames", "simulate_stills")
+        sources = ("simulate", "raw", "scan", "frames", *_OF_A_STRUCTURE)
         given = [name for name in sources if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                "a dataset needs exactly one of simulate, raw, scan, frames and simulate_stills; found "
+                f"a dataset needs exactly one of {', '.join(sources[:-1])} and {sources[-1]}; found "
                 f"{' and '.join(given) or 'none'}"
             )
-        if self.simulate_stills is not None:
-            if (self.structure_file is None) == (self.simulate_stills.structure is None):
-                raise ValueError("simulate_stills needs its structure, either here or as structure_file")
+        simulated = self.simulate_stills or self.simulate_particles or self.simulate_serial
+        if simulated is not None:
+            if (self.structure_file is None) == (simulated.structure is None):
+                raise ValueError(f"{given[0]} needs its structure, either here or as structure_file")
         elif self.structure_file is not None:
-            raise ValueError("structure_file goes with simulate_stills")
+            raise ValueError(f"structure_file goes with {', '.join(_OF_A_STRUCTURE)}")
         if self.integrate_spots is not None and not (
             self.simulate_stills is not None or (self.frames is not None and self.frames.experiments)
         ):

@@ -15,6 +15,7 @@ FigureName = Literal[
     "r_factor",
     "patterson",
     "orientations",
+    "rotations",
     "bragg_diffuse",
     "volume_slices",
     "reflections",

@@ -44,12 +44,50 @@ class MarchStage(Section):
     iterations: int = Field(ge=1)
     """Iterations of the stage at the most."""
     orientation_stride: int = Field(default=1, ge=1)
-    """Every so many orientations take part."""
+    """Every so many orientations take part; of an axis scan only."""
+    level: int | None = Field(default=None, ge=1)
+    """Subdivision of the 600-cell, where all rotations are sampled. None: that of the full reconstruction."""
     q_fraction: float = Field(default=1.0, gt=0, le=1)
     """Pixels up to this fraction of the largest q take part. Neighbouring views stay within a voxel of each other as
     long as orientation_stride times q_fraction does not exceed 1."""
     tolerance: float = Field(default=0.0, ge=0)
     """The stage ends early when the relative change of the volume falls below this at the full likelihood."""
+
+
+class OrientationsConfig(Section):
+    """Which orientations frames are compared with."""
+
+    sampled: Literal["about_axis", "rotation_group"] = "about_axis"
+    """`about_axis`: n_orientations equally spaced angles about the goniometer's axis; `rotation_group`: all rotations,
+    for crystals of known cell in unknown orientation and for single particles."""
+    level: int | None = Field(default=None, ge=1)
+    """Parts that each edge of the 600-cell is cut into: 10 (5 n^3 + n) rotations about 75/n degrees apart, divided by
+    the order of the group below. None: a step of one voxel at the edge of the grid."""
+    reduced: bool = True
+    """Leave out orientations that the proper rotations of the crystal's Laue group make equivalent to others. Without
+    symmetry (P 1, single particles) there are none."""
+    dense_q_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Pixels up to this fraction of the largest q take part until refinement begins: a sample that is too coarse for
+    high q is also cheaper without. Below 1 needs refine."""
+    memory_gb: float | None = Field(default=None, gt=0)
+    """Memory that the tables of a rank may take. None: the machine's memory shared by the ranks. A run that needs more
+    ends before it begins."""
+
+
+class RefineStage(Section):
+    """One stage of a finer sample, in which each frame tries the orientations about those it finds probable."""
+
+    level: int = Field(ge=1)
+    """Subdivision of the 600-cell."""
+    iterations: int = Field(default=10, ge=1)
+    """Iterations at the most."""
+    q_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Pixels up to this fraction of the largest q take part. The first iteration of a stage that sees more than the
+    former still judges orientations by what the former saw. The last stage must see all."""
+    threshold: float = Field(default=1e-3, ge=0, lt=1)
+    """A frame keeps the orientations of the former stage whose probability exceeds this fraction of its largest."""
+    tolerance: float = Field(default=0.0, ge=0)
+    """The stage ends early when the relative change of the volume falls below this."""
 
 
 class MinibatchConfig(Section):
@@ -101,21 +139,31 @@ exponent lost them at 5 photons.
 
 
 class ReconstructConfig(_Merging):
-    """Expand-maximize-compress about one known axis, orientations unknown (Ayyer et al. 2015, section 2)."""
+    """Expand-maximize-compress: orientations unknown about one axis (Ayyer et al. 2015, section 2) or altogether."""
 
     preset: Literal["none", "recommended", "squarem", "symmetrized", "annealed", "march", "minibatch"] = "none"
     """Fills keys that are not given. `none` leaves the paper's plain iteration; `recommended` converges in fewer
     iterations and at fewer photons; the others take one option each: SQUAREM acceleration, Laue symmetry, an annealed
     likelihood, a march from coarse angles and low q, minibatches."""
+    orientations: OrientationsConfig = OrientationsConfig()
+    """Rotations about one axis, or all."""
     n_orientations: int | None = Field(default=None, ge=1)
     """Equally spaced angles over a full turn. None: pi times the voxels along an edge (1150 for 366)."""
     axis_margin_pixels: float = Field(default=11.0, ge=0)
     """Pixels nearer than this to the projected rotation axis do not enter the orientation probabilities (paper: 11);
-    they are merged all the same."""
+    they are merged all the same. Where all rotations are sampled there is no axis, and all pixels enter."""
+    start_model: Literal["automatic", "peaks", "speckle"] = "automatic"
+    """`peaks`: a Gaussian of random height at each lattice point; `speckle`: the mean of the data at each q times
+    random speckle, for single particles; `automatic`: speckle where the grid has one voxel a cell."""
     start_width_voxels: float = Field(default=2.0, gt=0)
-    """Standard deviation of the starting model's Gaussians, in voxels (paper: 2)."""
+    """Standard deviation of the starting model's Gaussians, or of the kernel that smooths the noise of its speckle, in
+    voxels (paper: 2)."""
     start_background: float = Field(default=0.01, ge=0)
-    """Level between the Gaussians, as a fraction of their mean height."""
+    """Level between the Gaussians, as a fraction of their mean height, or of the speckle, as a fraction of its mean."""
+    starts: int = Field(default=1, ge=1)
+    """Random starts to try; the one of the highest log-likelihood after start_iterations is taken."""
+    start_iterations: int = Field(default=5, ge=1)
+    """Iterations by which starts are judged, at the options of the first iteration. They are not counted."""
     seed: int = Field(default=0, ge=0)
     """Seed of the starting model."""
     max_iterations: int = Field(default=200, ge=1)
@@ -125,7 +173,8 @@ class ReconstructConfig(_Merging):
     intensity_floor: float = Field(default=1e-6, gt=0, lt=1)
     """Smallest expected count, as a fraction of the mean expected count, before its logarithm is taken."""
     view_weights: Literal["uniform", "exposure"] = "uniform"
-    """How views are averaged by compress: `uniform` as in the paper, or by the frames each view received."""
+    """How views are averaged by compress: `uniform` as in the paper, every view by its quadrature weight (alike in an
+    axis scan), or `exposure`, by the frames each view received."""
     beta_start: Annotated[float, Field(gt=0, le=1)] | Literal["automatic"] = 1.0
     """Exponent of the likelihood at the first iteration: 1 is the paper's; below 1 anneals; `automatic` derives it from
     the mean photons N of a frame as exp(-6.5 (N / 1e5)^0.15), the rule of Dragonfly."""
@@ -135,6 +184,8 @@ class ReconstructConfig(_Merging):
     """See beta_factor."""
     march: tuple[MarchStage, ...] = ()
     """Stages with fewer angles and lower q before the full reconstruction; they count towards max_iterations."""
+    refine: tuple[RefineStage, ...] = ()
+    """Stages with finer samples of all rotations after the full reconstruction; they come on top of max_iterations."""
     minibatch: MinibatchConfig | None = None
     """First iterations on a part of the frames. None: every iteration uses all frames."""
     acceleration: Literal["none", "squarem"] = "none"
@@ -213,6 +264,29 @@ class ReconstructConfig(_Merging):
             raise ValueError(
                 "with background: per_frame no table of logarithms is made; likelihood_table must be float32"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _listed_frames_are_alike(self) -> ReconstructConfig:
+        if self.refine and (self.fluence != "same" or self.background != "none"):
+            raise ValueError("refine compares frames of one fluence without background; leave both at their defaults")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fit_the_sampling(self) -> ReconstructConfig:
+        about_axis = self.orientations.sampled == "about_axis"
+        if about_axis and (self.refine or any(stage.level is not None for stage in self.march)):
+            raise ValueError("refine, and the level of a march stage, need orientations.sampled: rotation_group")
+        if (self.refine[-1].q_fraction if self.refine else self.orientations.dense_q_fraction) < 1:
+            raise ValueError(
+                "the last stage of refine, or without refine orientations.dense_q_fraction, must be 1 in q"
+            )
+        if about_axis:
+            return self
+        if self.n_orientations is not None:
+            raise ValueError("n_orientations belongs to an axis scan; all rotations are sampled by orientations.level")
+        if any(stage.orientation_stride > 1 for stage in self.march):
+            raise ValueError("orientation_stride belongs to an axis scan; give the march stage a level")
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from fewphoton.config.dataset import DatasetConfig
 from fewphoton.config.evaluate import EvaluateConfig
+from fewphoton.config.evaluate_rotations import EvaluateRotationsConfig
 from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, ThinConfig
 from fewphoton.config.reconstruct import AssembleConfig, ReconstructConfig
 from fewphoton.config.section import Section
@@ -51,6 +52,8 @@ class StagesConfig(Section):
     """Reference volume from known angles; its grid, corrections and q_max are taken from reconstruct."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """Peaks, R factors, Patterson map."""
+    evaluate_rotations: EvaluateRotationsConfig = EvaluateRotationsConfig()
+    """Rotation errors and correlations with the truth, of snapshots."""
 
 
 Grid = dict[str, list[int | float | str]]
@@ -107,11 +110,30 @@ class RunConfig(Section):
         chosen = values["scale"]
         return laid_over(base, scales[chosen]) | {"scale": chosen, "scales": scales}
 
+    def reconstruct_of(self, dataset: str) -> ReconstructConfig:
+        """Return the parameters of reconstruct for a dataset: those of the stage, but for keys that it replaces."""
+        given = self.stages.reconstruct.model_dump(mode="json") | self.datasets[dataset].reconstruct
+        return ReconstructConfig.model_validate(given)
+
     @model_validator(mode="after")
     def _spots_need_densified_frames(self) -> RunConfig:
         wanting = [name for name, dataset in self.datasets.items() if dataset.integrate_spots is not None]
         if wanting and self.stages.densify is None:
             raise ValueError(f"integrate_spots of {', '.join(wanting)} needs stages.densify")
+        return self
+
+    @model_validator(mode="after")
+    def _random_orientations_need_all_rotations(self) -> RunConfig:
+        for name, dataset in self.datasets.items():
+            try:
+                config = self.reconstruct_of(name)
+            except ValidationError as error:
+                raise ValueError(f"datasets.{name}.reconstruct: {error.errors()[0]['msg']}") from error
+            turned = dataset.simulate_particles is not None or dataset.simulate_serial is not None
+            if turned and config.orientations.sampled != "rotation_group":
+                raise ValueError(f"{name}: needs reconstruct.orientations.sampled: rotation_group")
+            if dataset.simulate_particles is not None and config.grid.voxels_per_cell != 1:
+                raise ValueError(f"{name}: particles need reconstruct.grid.voxels_per_cell: 1")
         return self
 
     @model_validator(mode="after")

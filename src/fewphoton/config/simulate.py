@@ -29,6 +29,19 @@ class SimulatedDetector(Section):
     """Pixels nearer to the beam centre are masked."""
 
 
+class SquareDetector(Section):
+    """A flat square detector without gaps, normal to the beam and centred on it."""
+
+    pixels: int = Field(default=128, ge=4)
+    """Pixels along an edge."""
+    pixel_size_m: Positive = 7.8125e-4
+    """Edge of a pixel (default: 0.1 m in 128 pixels)."""
+    distance_m: Positive = 0.2
+    """From the sample to the detector plane."""
+    beam_stop_radius_m: float = Field(default=2e-3, ge=0)
+    """Pixels nearer to the beam centre are masked."""
+
+
 class SimulatedReadout(Section):
     """How photons become ADU."""
 
@@ -50,7 +63,30 @@ class SimulatedReadout(Section):
     """Frames read with a wrong offset (absurd totals)."""
 
 
-class SimulateRotationConfig(Section):
+class CrystalScatteringConfig(Section):
+    """What a crystal scatters, as Bragg peaks, diffusely, and beside what background."""
+
+    diffuse_fraction: float = Field(default=0.25, ge=0, lt=1)
+    """Share of the photons in smooth diffuse scattering of the crystal (all atoms, uncorrelated displacements)."""
+    background_fraction: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the photons in background that does not turn with the crystal (air scatter)."""
+    size_broadening_inv_angstrom: Positive = 2.5e-3
+    """Standard deviation of the reflections, the same at all q (focus, pixel size, divergence)."""
+    mosaicity_deg: float = Field(default=0.15, ge=0)
+    """Tangential standard deviation of the reflections, growing with q."""
+    bandwidth: float = Field(default=0.004, ge=0)
+    """Relative standard deviation of the wavelength: radial streaks growing with q."""
+    b_factor_angstrom2: float = Field(default=2.0, ge=0)
+    """Isotropic displacement added to that of the structure."""
+
+    @model_validator(mode="after")
+    def _shares_leave_room(self) -> CrystalScatteringConfig:
+        if self.diffuse_fraction + self.background_fraction >= 1:
+            raise ValueError("diffuse_fraction and background_fraction leave no photons for the Bragg peaks")
+        return self
+
+
+class SimulateRotationConfig(CrystalScatteringConfig):
     """A rotation experiment on one crystal; defaults are those of Ayyer et al. 2015, section 3."""
 
     structure: Path
@@ -79,22 +115,10 @@ class SimulateRotationConfig(Section):
     and chunk_frames must be multiples of it."""
     photons_per_frame: Positive = 3.2
     """Mean photons in an exposure, background included."""
-    diffuse_fraction: float = Field(default=0.25, ge=0, lt=1)
-    """Share of the photons in smooth diffuse scattering of the crystal (all atoms, uncorrelated displacements)."""
-    background_fraction: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the photons in background that does not turn with the crystal (air scatter)."""
     fluence_spread: float = Field(default=0.0, ge=0)
     """Standard deviation over mean of the crystal's intensity from exposure to exposure (gamma-distributed, mean 1)."""
     background_spread: float = Field(default=0.0, ge=0)
     """Standard deviation over mean of the background from exposure to exposure (gamma-distributed)."""
-    size_broadening_inv_angstrom: Positive = 2.5e-3
-    """Standard deviation of the reflections, the same at all q (focus, pixel size, divergence)."""
-    mosaicity_deg: float = Field(default=0.15, ge=0)
-    """Tangential standard deviation of the reflections, growing with q."""
-    bandwidth: float = Field(default=0.004, ge=0)
-    """Relative standard deviation of the wavelength: radial streaks growing with q."""
-    b_factor_angstrom2: float = Field(default=2.0, ge=0)
-    """Isotropic displacement added to that of the structure."""
     readout: SimulatedReadout | None = SimulatedReadout()
     """ADU model; null writes photon frames only."""
     truth_voxels_per_cell: int = Field(default=10, ge=2)
@@ -105,12 +129,6 @@ class SimulateRotationConfig(Section):
     """Seed of all random draws."""
     chunk_frames: int = Field(default=250, ge=1)
     """Frames made at a time (each chunk has its own random stream, so this is part of the result)."""
-
-    @model_validator(mode="after")
-    def _shares_leave_room(self) -> SimulateRotationConfig:
-        if self.diffuse_fraction + self.background_fraction >= 1:
-            raise ValueError("diffuse_fraction and background_fraction leave no photons for the Bragg peaks")
-        return self
 
     @model_validator(mode="after")
     def _patterns_fill_batches(self) -> SimulateRotationConfig:

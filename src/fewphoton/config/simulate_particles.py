@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from fewphoton.config.section import Section
-
-Positive = Annotated[float, Field(gt=0)]
-
-
-class SquareDetector(Section):
-    """A flat square detector without gaps, normal to the beam and centred on it."""
-
-    pixels: int = Field(default=128, ge=4)
-    """Pixels along an edge."""
-    pixel_size_m: Positive = 7.8125e-4
-    """Edge of a pixel (default: 0.1 m in 128 pixels)."""
-    distance_m: Positive = 0.2
-    """From the sample to the detector plane."""
-    beam_stop_radius_m: float = Field(default=2e-3, ge=0)
-    """Pixels nearer to the beam centre are masked."""
+from fewphoton.config.simulate import Positive, SquareDetector
 
 
 class PulseConfig(Section):

@@ -57,11 +57,13 @@ class SweepPoint:
         """Folder name: ``stage.key~value`` joined by commas, or ``base``."""
         return ",".join(f"{stage}.{key}~{value}" for stage, key, value in self.values) or BASE
 
-    def section(self, run: RunConfig, stage: str) -> dict[str, Any]:
-        """Parameters of ``stage`` at this point as plain JSON-ready values."""
+    def section(self, run: RunConfig, stage: str, dataset: str | None = None) -> dict[str, Any]:
+        """Parameters of ``stage`` at this point as plain JSON-ready values; a ``dataset`` may replace some."""
         section = getattr(run.stages, stage)
         if section is None:
             return {}
+        if stage == "reconstruct" and dataset is not None:
+            section = run.reconstruct_of(dataset)
         # Only what the configuration gives, so that a swept preset can fill in the rest.
         content = section.model_dump(mode="json", exclude_unset=True)
         for swept_stage, key, value in self.values:

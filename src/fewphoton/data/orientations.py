@@ -41,6 +41,17 @@ def unit_axis(axis: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(vector / length)
 
 
+def rotation_matrices(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrices of unit quaternions `(n, 4)`, scalar first, float64 `(n, 3, 3)`."""
+    w, x, y, z = quaternion.T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Orientations:
     """A finite sample of rotations.
@@ -91,17 +102,11 @@ class Orientations:
 
     def matrices(self) -> NDArray[np.float64]:
         """Rotation matrices, float64 `(n, 3, 3)`."""
-        w, x, y, z = self.quaternion.T
-        rows = [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-        return np.moveaxis(np.array(rows), -1, 0)
+        return rotation_matrices(self.quaternion)
 
     def shard(self, start: int, stop: int) -> NDArray[np.float64]:
         """Rotation matrices of the orientations ``start`` to ``stop - 1``, `(stop - start, 3, 3)`."""
-        return self.matrices()[start:stop]
+        return rotation_matrices(self.quaternion[start:stop])
 
     @classmethod
     def over_rotation_group(cls, level: int, point_group: PointGroup | None = None) -> Orientations:

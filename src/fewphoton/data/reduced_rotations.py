@@ -13,6 +13,7 @@ from fewphoton.data.point_group import PointGroup, positive_quaternions, quatern
 from fewphoton.data.rotation_group import RotationIndex, covering_radius_deg, rotation_group_sample
 
 _POINTS_PER_CELL = 200
+_POINTS_AT_MOST = 2_000_000
 
 
 def alignment(group: PointGroup) -> NDArray[np.float64]:
@@ -69,8 +70,9 @@ def reduced_sample(level: int, group: PointGroup) -> tuple[NDArray[np.float64], 
     equivalent ones is taken: ``n_rotations(level) / len(group)`` in all, as exact as the full sample. For other groups
     (those with fourfold or sixfold axes) the samples in the fundamental zone are taken, and equivalents of samples
     outside where these would leave a gap at the zone's boundary: the same number within a few percent, and a covering
-    radius of at most 2 times that of the full sample (1.1 to 1.35 in practice, from level 3 on). Their weights are the
-    volumes of their Voronoi cells, estimated to a few percent.
+    radius of at most 2 times that of the full sample (1.1 to 1.35 in practice, from level 3 on). Weights are volumes of
+    Voronoi cells: the full sample's own inside the zone, estimated to a few percent along its boundary (to a fifth for
+    samples of several 100 000).
 
     Parameters
     ----------
@@ -92,9 +94,26 @@ def reduced_sample(level: int, group: PointGroup) -> tuple[NDArray[np.float64], 
     inside = group.in_fundamental_zone(quaternion)
     reduced, share = quaternion[inside], weight[inside]
     if not _fits(group, turn):
-        reduced = np.concatenate([reduced, _gaps(reduced, group.reduce(quaternion[~inside]), level, group)])
-        share = _cell_volumes(reduced, group)
+        # Half an angle of rotation is the angle between quaternions.
+        radius = np.deg2rad(covering_radius_deg(level)) / 2
+        others = group.reduce(quaternion[~inside])
+        # A ball that lies in the zone holds a sample of the zone wherever it is: no gap there.
+        others = others[_clearance(others, group) < radius]
+        gaps = _gaps(reduced, others, level, group)
+        known = np.concatenate([share * len(group), np.zeros(len(gaps))])
+        reduced = np.concatenate([reduced, gaps])
+        # The cell of a sample this far inside has all its neighbours in the zone, as in the full sample.
+        cut = _clearance(reduced, group) < 3 * radius
+        cut[len(share) :] = True
+        share = np.where(cut, _cell_volumes(reduced, group, 4 * radius), known)
     return reduced, share / share.sum()
+
+
+def _clearance(quaternion: NDArray[np.float64], group: PointGroup) -> NDArray[np.float64]:
+    """Lower bound of the angle between quaternions of the zone `(n, 4)` and its boundary, in radians, `(n,)`."""
+    # Both scalar products change by no more than the angle that the quaternion moves by.
+    largest = np.partition(np.abs(quaternion @ quaternion_inverse(group.quaternion).T), -2, axis=1)[:, -2:]
+    return np.asarray((largest[:, 1] - largest[:, 0]) / 2)
 
 
 def _fits(group: PointGroup, turn: NDArray[np.float64]) -> bool:
@@ -137,13 +156,16 @@ def reduced_covering_radius_deg(level: int, group: PointGroup) -> float:
     return float(np.rad2deg(2 * np.arccos(-hull[inside, 4].max())))
 
 
-def _cell_volumes(quaternion: NDArray[np.float64], group: PointGroup) -> NDArray[np.float64]:
-    """Relative volumes of Voronoi cells, by counting points of an even sequence in them, `(n,)`."""
-    count = np.bincount(
-        RotationIndex(quaternion, group).nearest(_even_sequence(_POINTS_PER_CELL * len(quaternion)))[0],
-        minlength=len(quaternion),
-    )
-    return np.maximum(count, 1).astype(np.float64)
+def _cell_volumes(quaternion: NDArray[np.float64], group: PointGroup, depth: float) -> NDArray[np.float64]:
+    """Volumes of Voronoi cells as parts of all rotations, `(n,)`, by counting points of an even sequence in them.
+
+    Only points of clearance below ``depth`` are counted, so cells that reach deeper come out too small.
+    """
+    n_points = min(_POINTS_PER_CELL * len(quaternion), _POINTS_AT_MOST)
+    points = _even_sequence(n_points)
+    points = points[_clearance(points, group) < depth]
+    count = np.bincount(RotationIndex(quaternion, group).nearest(points)[0], minlength=len(quaternion))
+    return np.maximum(count, 1) / n_points
 
 
 def _even_sequence(n: int) -> NDArray[np.float64]:

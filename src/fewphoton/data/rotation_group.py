@@ -32,6 +32,7 @@ _DIHEDRAL = float(np.arccos(1 / 3))
 _SHARES = (20 * (3 * _DIHEDRAL - np.pi) / (4 * np.pi), 5 * _DIHEDRAL / (2 * np.pi), 1.0, 1.0)
 """Part of the lattice cell that regular tetrahedra fill about a vertex, an edge, a face and inside."""
 _AT_A_TIME = 4096
+_WORKERS = 2
 
 
 @cache
@@ -129,6 +130,15 @@ def neighbours(level: int) -> NDArray[np.int32]:
     return np.sort(found[:, 1:] % len(quaternion), axis=1).astype(np.int32)
 
 
+def spacing_deg(n_distinct: int, group_order: int = 1) -> float:
+    """Angle between neighbours among ``n_distinct`` evenly spread rotations, up to a group of ``group_order``.
+
+    All rotations have the volume 8 pi^2 in radians of the rotation angle, and each point of a close-packed lattice
+    with the neighbour distance a takes a^3 / sqrt(2): 74.9/n degrees at level n (see :func:`mean_spacing_deg`).
+    """
+    return float(np.rad2deg(np.cbrt(np.sqrt(2) * 8 * np.pi**2 / (n_distinct * group_order))))
+
+
 def mean_spacing_deg(level: int) -> float:
     """Mean angle between neighbouring rotations of the full sample: 72 degrees at level 1, near 75/n beyond."""
     quaternion, _ = rotation_group_sample(level)
@@ -185,7 +195,7 @@ class RotationIndex:
 
     def nearest(self, quaternion: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the number of the nearest sample and its angle in degrees for each of ``quaternion`` `(n, 4)`."""
-        chord, row = self._tree.query(quaternion)
+        chord, row = self._tree.query(quaternion, workers=_WORKERS)
         return self._sample(row), chord_to_angle_deg(chord)
 
     def within(self, quaternion: NDArray[np.float64], radius_deg: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -208,7 +218,8 @@ class RotationIndex:
         chord = 2 * np.sin(np.deg2rad(min(radius_deg, 180.0)) / 4) + 1e-9
         lengths, found = [], []
         for start in range(0, len(quaternion), _AT_A_TIME):
-            for rows in self._tree.query_ball_point(quaternion[start : start + _AT_A_TIME], chord):
+            near = self._tree.query_ball_point(quaternion[start : start + _AT_A_TIME], chord, workers=_WORKERS)
+            for rows in near:
                 samples = np.unique(self._sample(np.asarray(rows, dtype=np.int64)))
                 lengths.append(len(samples))
                 found.append(samples.astype(np.int32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fewphoton.data.arrays import frozen_array
 from fewphoton.errors import DataError
+
+
+def voxels_to_hold(q_max_inv_angstrom: float, spacing_inv_angstrom: float, margin: int) -> int:
+    """Return the odd edge of a grid that reaches to ``q_max_inv_angstrom`` with ``margin`` voxels beyond."""
+    return 2 * (math.ceil(q_max_inv_angstrom / spacing_inv_angstrom) + margin) + 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import FrameOrientations, IntensityVolume, Orientations
+from fewphoton.data.rotation_group import spacing_deg
 from fewphoton.emc.communicator import Communicator
-from fewphoton.emc.frame_model import FrameFit
+from fewphoton.emc.frame_model import FrameFit, FrameParameters
 from fewphoton.emc.iteration import Views, merge, posteriors
 from fewphoton.emc.problem import Problem
-from fewphoton.errors import ConvergenceError
 
 
 def last_look(
@@ -19,12 +19,14 @@ def last_look(
     orientations: Orientations,
     intensity_floor: float,
     view_weights: str,
+    n_equivalent: int,
     communicator: Communicator,
     frames: FrameFit | None = None,
 ) -> tuple[IntensityVolume, tuple[IntensityVolume, IntensityVolume], FrameOrientations]:
     """Merge all frames, the even and the odd ones, and note the best orientation of each frame.
 
-    With ``frames``, their fluences and backgrounds are estimated once more, and noted.
+    ``n_equivalent`` is the order of the group by which a sample of all rotations was reduced. With ``frames``, their
+    fluences and backgrounds are estimated once more, and noted.
 
     Returns
     -------
@@ -35,13 +37,7 @@ def last_look(
     orientations : FrameOrientations
         One row a frame.
 
-    Raises
-    ------
-    ConvergenceError
-        If the orientations are no axis scan.
     """
-    if (angle := orientations.angle_deg) is None:
-        raise ConvergenceError("frame angles need an axis scan")
     views = Views.empty(problem)
     even = Views.empty(problem)
     best, probability, entropy, evidence = [], [], [], []
@@ -64,26 +60,62 @@ def last_look(
         scale = frames.keep_mean_fluence()
         views.exposure /= scale
         even.exposure /= scale
-    odd = Views(views.photons - even.photons, views.exposure - even.exposure)
-    # Differences of rounded sums can fall below zero where the odd frames saw nothing.
-    odd.photons[odd.photons < 0] = 0.0
     merged = merge(problem, views, view_weights, communicator)
-    halves = (
-        merge(problem, even, view_weights, communicator),
-        merge(problem, odd, view_weights, communicator),
-    )
-    chosen = np.concatenate(best)
+    first = merge(problem, even, view_weights, communicator)
+    # What is left are the odd frames. Differences of rounded sums can fall below zero where these saw nothing.
+    views.exposure -= even.exposure
+    np.maximum(np.subtract(views.photons, even.photons, out=views.photons), 0.0, out=views.photons)
+    halves = first, merge(problem, views, view_weights, communicator)
     return (
         merged,
         halves,
-        FrameOrientations(
-            best_angle_deg=np.where(chosen >= 0, angle[chosen], np.nan),
-            best_orientation=chosen,
-            best_probability=np.concatenate(probability),
-            entropy_nat=np.concatenate(entropy),
-            log_likelihood=np.concatenate(evidence),
-            angle_deg=angle,
-            fluence=None if frames is None else frames.updated.fluence,
-            background_photons=None if frames is None else frames.updated.background_photons,
+        frame_orientations(
+            orientations,
+            n_equivalent,
+            np.concatenate(best),
+            np.concatenate(probability),
+            np.concatenate(entropy).astype(np.float32),
+            np.concatenate(evidence),
+            None if frames is None else frames.updated,
         ),
+    )
+
+
+def frame_orientations(
+    orientations: Orientations,
+    n_equivalent: int,
+    best: NDArray[np.int64],
+    probability: NDArray[np.float32],
+    entropy_nat: NDArray[np.float32],
+    log_likelihood: NDArray[np.float64],
+    parameters: FrameParameters | None = None,
+) -> FrameOrientations:
+    """Turn numbers of orientations into angles and quaternions.
+
+    Parameters
+    ----------
+    orientations : Orientations
+        Sample.
+    n_equivalent : int
+        Operations of the group by which a sample of all rotations was reduced.
+    best : ndarray of int64, `(n_frames,)`
+        Most probable orientation; -1 where none is.
+    probability, entropy_nat, log_likelihood : ndarray, `(n_frames,)`
+        See :class:`~fewphoton.data.frame_orientations.FrameOrientations`.
+    parameters : FrameParameters, optional
+        Fluences and backgrounds, where they were estimated.
+    """
+    known = best >= 0
+    angle = orientations.angle_deg
+    return FrameOrientations(
+        best_angle_deg=np.full(len(best), np.nan) if angle is None else np.where(known, angle[best], np.nan),
+        best_orientation=best.astype(np.int32),
+        best_probability=probability,
+        entropy_nat=entropy_nat,
+        log_likelihood=log_likelihood,
+        angle_deg=angle,
+        best_quaternion=np.where(known[:, None], orientations.quaternion[best], np.nan),
+        spacing_deg=spacing_deg(len(orientations), n_equivalent) if angle is None else None,
+        fluence=None if parameters is None else parameters.fluence,
+        background_photons=None if parameters is None else parameters.background_photons,
     )

@@ -228,14 +228,14 @@ def _interpolation_weight(
 
 
 def _uniform_weight(problem: Problem, seen: NDArray[np.bool_], communicator: Communicator) -> NDArray[np.float64]:
-    """Return the weight of views that count alike; with every view seen it is geometry alone, and kept."""
+    """Return the weight of views that count by quadrature; with every view seen it is geometry alone, and kept."""
     unseen = np.array([float(np.count_nonzero(~seen))])
     communicator.sum(unseen)
     if unseen[0] > 0:
-        return _interpolation_weight(problem, seen.astype(np.float64), communicator)
+        return _interpolation_weight(problem, np.where(seen, problem.view_weight, 0.0), communicator)
     transforms, weight = _FULL_WEIGHTS.get(problem.rows, (None, None))
     if transforms is not problem.transforms or weight is None:
-        weight = _interpolation_weight(problem, np.ones(problem.n_local), communicator)
+        weight = _interpolation_weight(problem, problem.view_weight, communicator)
         _FULL_WEIGHTS[problem.rows] = problem.transforms, weight
     return weight
 
@@ -250,8 +250,9 @@ def merge(problem: Problem, views: Views, view_weights: str, communicator: Commu
     views : Views
         Sums over frames.
     view_weights : str
-        ``uniform``: every view that received a frame counts the same, as in the paper; ``exposure``: views count by
-        the frames they received, which is the maximum-likelihood mean.
+        ``uniform``: every view that received a frame counts by its quadrature weight, so that the mean over views is
+        one over orientations (in an axis scan all count the same, as in the paper); ``exposure``: views count by the
+        frames they received, which is the maximum-likelihood mean.
     communicator : Communicator
         World; volumes are summed over it.
 
@@ -263,7 +264,7 @@ def merge(problem: Problem, views: Views, view_weights: str, communicator: Commu
     rows = problem.rows
     seen = views.exposure > MIN_EXPOSURE
     if view_weights == "uniform":
-        factor = np.divide(1.0, views.exposure, out=np.zeros(problem.n_local), where=seen)
+        factor = np.divide(problem.view_weight, views.exposure, out=np.zeros(problem.n_local), where=seen)
         weight = _uniform_weight(problem, seen, communicator)
     else:
         factor = seen.astype(np.float64)

@@ -74,7 +74,7 @@ class PixelRows:
         detector: Detector,
         beam: Beam,
         crystal: Crystal,
-        rotation_axis: NDArray[np.float64],
+        rotation_axis: NDArray[np.float64] | None,
         *,
         voxels_per_cell: int,
         n_voxels: int | None,
@@ -85,7 +85,8 @@ class PixelRows:
         """Choose the pixels and, where it is not given, the size of the grid.
 
         A pixel takes part when it is unmasked, within ``q_max_inv_angstrom``, and stays inside the grid in every
-        orientation: along cell axis a its index never exceeds q |a|.
+        orientation: along cell axis a its index never exceeds q |a|. Without a rotation axis (None) there is no margin
+        about it: all pixels enter the likelihood.
 
         Raises
         ------
@@ -106,9 +107,10 @@ class PixelRows:
             n_voxels = 2 * (math.ceil(float(reach[usable].max())) + 1) + 1
         # Interpolation reads one voxel beyond, and an even grid ends one voxel earlier on the positive side.
         usable = usable & (reach <= (n_voxels - 1) // 2 - 1)
-        margin = axis_distance_pixels(detector, beam, rotation_axis)
         rows = np.flatnonzero(usable)
-        likelihood = margin[rows] >= axis_margin_pixels
+        likelihood = np.ones(len(rows), dtype=bool)
+        if rotation_axis is not None:
+            likelihood = axis_distance_pixels(detector, beam, rotation_axis)[rows] >= axis_margin_pixels
         if not likelihood.any():
             raise GeometryError(
                 f"no pixel is left for the orientation probabilities: {usable.sum()} of {detector.n_pixels} lie in "

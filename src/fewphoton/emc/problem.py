@@ -226,6 +226,13 @@ class Problem:
         return len(self.transforms)
 
     @property
+    def view_weight(self) -> NDArray[np.float64]:
+        """Weight of each of this rank's orientations over the mean weight, `(n_local,)`; 1 throughout an axis scan."""
+        relative = np.exp(self.log_prior) * self.n_orientations
+        # Equal weights must be 1 to the last bit, so that they leave sums as they are.
+        return np.where(np.abs(relative - 1) < 1e-9, 1.0, relative)
+
+    @property
     def likelihood_photons(self) -> float:
         """Photons that enter the likelihood, over all frames."""
         return float(sum(batch.likelihood_photons.sum() for batch in self.batches))

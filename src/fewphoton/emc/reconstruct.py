@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.config.reconstruct import ReconstructConfig
+from fewphoton.config.reconstruct import MarchStage, ReconstructConfig
 from fewphoton.data import Crystal, FrameOrientations, IntensityVolume, Orientations
 from fewphoton.emc.acceleration import extrapolate, is_kept, step_limit
 from fewphoton.emc.communicator import Communicator
@@ -19,39 +20,18 @@ from fewphoton.emc.half_sets import last_look
 from fewphoton.emc.held_out import held_out_frames
 from fewphoton.emc.iteration import expected_table, iterate
 from fewphoton.emc.iteration_record import relative_change
+from fewphoton.emc.listed_iteration import last_look_listed
+from fewphoton.emc.listed_problem import ListedProblem
 from fewphoton.emc.minibatch import averaged, choose_frames
+from fewphoton.emc.orientation_sample import symmetry_of
 from fewphoton.emc.problem import Problem
+from fewphoton.emc.refinement import Refiner
 from fewphoton.emc.resolution_march import cropped, embedded, stage_problem
-from fewphoton.emc.schedule import Step, StepRecord, may_extrapolate, next_step, step_record, stop_reason
-from fewphoton.emc.start_model import random_peaks
+from fewphoton.emc.schedule import Step, StepRecord, dense_records, may_extrapolate, next_step, step_record, stop_reason
+from fewphoton.emc.start_model import radial_mean, random_peaks, random_speckle
+from fewphoton.emc.state import State
 from fewphoton.emc.symmetry import symmetrized
 from fewphoton.errors import ConvergenceError
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """All that the next iteration depends on.
-
-    Parameters
-    ----------
-    volume : ndarray of float64, `(n, n, n)`
-        Where the next iteration starts from.
-    records : tuple of StepRecord
-        Finished iterations.
-    memory : mapping of str to ndarray of float64
-        What acceleration (``former``: x0; ``fallback`` and ``length``: x2 and the length of the step, while ``volume``
-        is an extrapolation) and minibatches (``photons``, ``weight``: the running sums) keep between iterations, and
-        the parameters of frames (``fluence``, ``background_photons``) where they are estimated.
-    """
-
-    volume: NDArray[np.float64]
-    records: tuple[StepRecord, ...] = ()
-    memory: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-
-    @property
-    def iterate(self) -> NDArray[np.float64]:
-        """The last iterate, before any extrapolation, `(n, n, n)`."""
-        return self.memory.get("fallback", self.volume)
 
 
 class CheckpointStore(Protocol):
@@ -94,29 +74,28 @@ class Reconstruction:
         return self.stopped_by == "change"
 
 
-def default_orientations(n_voxels: int) -> int:
-    """Angles that step by one voxel at the edge of the grid: pi times its voxels (paper: 1150 for 366)."""
-    return round(np.pi * n_voxels)
-
-
-def starting_state(problem: Problem, crystal: Crystal, config: ReconstructConfig, communicator: Communicator) -> State:
-    """Make the random starting volume, scaled to the photons per frame of the data."""
-    rows = problem.rows
-    volume = random_peaks(
-        crystal,
-        rows.n_voxels,
-        rows.voxels_per_cell,
-        config.start_width_voxels,
-        config.start_background,
-        np.random.default_rng(config.seed),
-    )
-    expected = expected_table(problem, volume)[1]
+def starting_volume(
+    full: Problem,
+    problem: Problem,
+    crystal: Crystal,
+    config: ReconstructConfig,
+    communicator: Communicator,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Make a random starting volume on the grid of ``full``, scaled to the photons that ``problem`` sees in a frame."""
+    rows = full.rows
+    width, background = config.start_width_voxels, config.start_background
+    if config.start_model == "speckle" or (config.start_model == "automatic" and rows.voxels_per_cell == 1):
+        volume = random_speckle(*radial_mean(full), rows.n_voxels, width, background, rng)
+    else:
+        volume = random_peaks(crystal, rows.n_voxels, rows.voxels_per_cell, width, background, rng)
+    expected = expected_table(problem, cropped(volume, problem.rows.n_voxels))[1]
     total = np.array([expected.sum()])
     communicator.sum(total)
     mean_photons = problem.likelihood_photons / problem.n_informative_frames
     if not total[0] > 0:
         raise ConvergenceError("the starting volume is empty where the detector looks; enlarge the grid")
-    return State(volume * (mean_photons * problem.n_orientations / float(total[0])))
+    return volume * (mean_photons * problem.n_orientations / float(total[0]))
 
 
 class _Course:
@@ -151,13 +130,17 @@ class _Course:
         """Pixels, orientations and frames of a step."""
         key = (step.stage, step.likelihood_q_fraction)
         if self._current is None or self._current[0] != key:
-            stage = self._config.march[step.stage] if step.stage < len(self._config.march) else None
+            q_fraction = self._config.orientations.dense_q_fraction
+            stage = MarchStage(iterations=1, q_fraction=q_fraction) if q_fraction < 1 else None
+            if step.stage < len(self._config.march):
+                stage = self._config.march[step.stage]
             made = stage_problem(
                 self.updated,
                 stage,
                 step.likelihood_q_fraction,
                 self._crystal,
                 self._orientations,
+                self._config.orientations,
                 self._communicator,
             )
             self._current = key, made
@@ -186,6 +169,7 @@ def reconstruct(
     store: CheckpointStore | None = None,
     report: Callable[[State], None] = lambda state: None,
     background: NDArray[np.float64] | None = None,
+    memory_gb: float = math.inf,
 ) -> Reconstruction:
     """Iterate from a random start, or from the last checkpoint, until one of the criteria stops it.
 
@@ -207,6 +191,8 @@ def reconstruct(
         Called on rank 0 after each iteration, before its state is saved.
     background : ndarray of float64, `(n_pixels,)`, optional
         Shape of the frames' background over the detector; see :class:`~fewphoton.emc.frame_model.FrameModel`.
+    memory_gb : float
+        What this rank's lists of refinement may take.
 
     Returns
     -------
@@ -218,27 +204,37 @@ def reconstruct(
     saved = store.load() if store is not None and communicator.rank == 0 else None
     state = communicator.share(saved)
     if state is None:
-        state = starting_state(course.updated, crystal, config, communicator)
-        volume, memory = course.parameters.start(problem, state.volume)
-        state = State(volume, (), memory)
+        state = _best_start(course, problem, crystal, config, communicator)
     expected_shape = (problem.rows.n_voxels,) * 3
     if state.volume.shape != expected_shape:
         raise ConvergenceError(
             f"the checkpoint holds a volume of {state.volume.shape}, this run needs {expected_shape}; remove it"
         )
-    while (reason := stop_reason(config, state.records)) is None:
-        state = _advance(state, course, crystal, config, communicator)
+
+    def after(state: State) -> None:
         if communicator.rank == 0:
             report(state)
             if store is not None and len(state.records) % config.checkpoint_every == 0:
                 store.save(state)
+
+    while (reason := stop_reason(config, dense_records(config, state.records))) is None:
+        state = _advance(state, course, crystal, config, communicator)
+        after(state)
+    refined: ListedProblem | None = None
+    if config.refine:
+        refiner = Refiner(problem, orientations, crystal, config, communicator, memory_gb)
+        state, refined, reason = refiner.run(state, after)
     if store is not None and communicator.rank == 0:
         store.save(state)
-    parameters = course.parameters.with_own(course.held_out, course.held_out_frames, state.volume, state.memory)
-    frames = course.parameters.fit(problem, np.arange(problem.n_frames), parameters)
-    merged, halves, found = last_look(
-        problem, state.volume, orientations, config.intensity_floor, config.view_weights, communicator, frames
-    )
+    group = symmetry_of(config.orientations, crystal)
+    n_equivalent = 1 if group is None else len(group)
+    options = config.intensity_floor, config.view_weights, n_equivalent, communicator
+    if refined is not None:
+        merged, halves, found = last_look_listed(refined, state.volume, *options)
+    else:
+        parameters = course.parameters.with_own(course.held_out, course.held_out_frames, state.volume, state.memory)
+        frames = course.parameters.fit(problem, np.arange(problem.n_frames), parameters)
+        merged, halves, found = last_look(problem, state.volume, orientations, *options, frames)
     # The scatter of equivalents tells the errors of merged intensities, so the result is not symmetrized itself.
     volume = state.volume if config.symmetry == "none" else merged.values
     return Reconstruction(
@@ -248,6 +244,31 @@ def reconstruct(
         state.records,
         reason,
     )
+
+
+def _best_start(
+    course: _Course, problem: Problem, crystal: Crystal, config: ReconstructConfig, communicator: Communicator
+) -> State:
+    """Make one starting state, or iterate several a little and return the one of the highest log-likelihood."""
+    best, highest = None, -np.inf
+    first = course.problem(replace(next_step(config, (), course.photons_per_frame), minibatch=False))
+    for number in range(config.starts):
+        # The first start is the one that a run without others would have.
+        rng = np.random.default_rng([config.seed, number] if number else config.seed)
+        volume = starting_volume(course.updated, first, crystal, config, communicator, rng)
+        volume, memory = course.parameters.start(problem, volume)
+        start = State(volume, (), memory)
+        if config.starts == 1:
+            return start
+        state = start
+        for _ in range(config.start_iterations):
+            state = _advance(state, course, crystal, config, communicator)
+        value = state.records[-1].log_likelihood_per_photon
+        if value > highest:
+            best, highest = start, value
+    if best is None:
+        raise ConvergenceError("no start has a finite log-likelihood; is the data empty?")
+    return best
 
 
 def _advance(
@@ -289,7 +310,7 @@ def _advance(
     if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
         raise ConvergenceError(f"iteration {step.number} gave no finite change or likelihood; {record}")
     volume = update.values
-    if step.stage < len(config.march):
+    if local.rows is not course.updated.rows:
         volume = embedded(state.volume, volume, update.weight > 0)
     # The last record is that of x1, a plain iterate; this one is that of the extrapolated start.
     if "fallback" in state.memory and not is_kept(state.records[-1], record, config.acceleration_fall):

@@ -11,6 +11,7 @@ nearest to the truth is kept, the fine orientation nearest to the truth is among
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,6 +118,36 @@ def keep_probable(
     indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)
     lost = np.where(kept, 0.0, probability).sum(axis=1, dtype=np.float64)
     return OrientationLists(indptr, np.nonzero(kept)[1].astype(np.int32), probability.shape[1]), lost
+
+
+def keep_listed(
+    by_frame: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    threshold: float,
+    over_ranks: Callable[[NDArray[np.float64]], None],
+) -> NDArray[np.bool_]:
+    """Mark the listed orientations whose probability exceeds a fraction of their frame's largest.
+
+    Parameters
+    ----------
+    by_frame : ndarray of int64, `(n_frames + 1,)`
+        Where the pairs of each frame begin.
+    probability : ndarray of float64, `(n_pairs,)`
+        One rank's pairs.
+    threshold : float
+        As in :func:`keep_probable`.
+    over_ranks : callable
+        Replaces each frame's largest probability by the largest over all ranks, in place.
+
+    Returns
+    -------
+    ndarray of bool, `(n_pairs,)`
+    """
+    owner = np.repeat(np.arange(len(by_frame) - 1), np.diff(by_frame))
+    largest = np.zeros(len(by_frame) - 1)
+    np.maximum.at(largest, owner, probability)
+    over_ranks(largest)
+    return np.asarray(probability > threshold * largest[owner])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,9 @@
 """Stages with fewer angles and lower q before the full reconstruction (frequency marching).
 
 Low q needs few angles: views that differ by less than a voxel at the largest q are one. A stage therefore takes every
-k-th orientation and the pixels up to a limit of q, on the central part of the grid that holds them. The first
-iteration of the next stage still judges orientations by the former stage's pixels alone, as nothing is known about
-the others yet, but merges all of its own.
+k-th orientation, or a coarser sample of all rotations, and the pixels up to a limit of q, on the central part of the
+grid that holds them. The first iteration of the next stage still judges orientations by the former stage's pixels
+alone, as nothing is known about the others yet, but merges all of its own.
 """
 
 from __future__ import annotations
@@ -13,17 +13,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.config.reconstruct import MarchStage
+from fewphoton.config.reconstruct import MarchStage, OrientationsConfig
 from fewphoton.data import Crystal, Orientations
 from fewphoton.emc.communicator import Communicator
+from fewphoton.emc.orientation_sample import march_orientations
 from fewphoton.emc.problem import Problem
-
-
-def every_kth(orientations: Orientations, stride: int) -> Orientations:
-    """Return every ``stride``-th orientation, weights scaled to sum to one."""
-    weight = orientations.weight[::stride]
-    angle = None if orientations.angle_deg is None else orientations.angle_deg[::stride]
-    return Orientations(orientations.quaternion[::stride], weight / weight.sum(), angle)
 
 
 def stage_problem(
@@ -32,6 +26,7 @@ def stage_problem(
     likelihood_q_fraction: float,
     crystal: Crystal,
     orientations: Orientations,
+    sampling: OrientationsConfig,
     communicator: Communicator,
 ) -> Problem:
     """Make the problem of a stage.
@@ -44,12 +39,12 @@ def stage_problem(
         Angles and pixels; None: all.
     likelihood_q_fraction : float
         Pixels up to this fraction of the largest q enter the likelihood.
-    crystal, orientations, communicator
+    crystal, orientations, sampling, communicator
         Of the full reconstruction.
     """
     q_fraction = 1.0 if stage is None else stage.q_fraction
-    stride = 1 if stage is None else stage.orientation_stride
-    if q_fraction == 1.0 and stride == 1 and likelihood_q_fraction >= 1.0:
+    fewer = orientations if stage is None else march_orientations(orientations, stage, sampling, crystal)
+    if q_fraction == 1.0 and fewer is orientations and likelihood_q_fraction >= 1.0:
         return full
     rows = full.rows
     q = np.linalg.norm(rows.q_inv_angstrom, axis=1)
@@ -60,7 +55,7 @@ def stage_problem(
         # Along cell axis a an index never exceeds q |a|; interpolation reads one voxel beyond.
         reach = float(q[kept].max()) * max(crystal.cell[:3]) * rows.voxels_per_cell
         n_voxels = min(n_voxels, 2 * (math.ceil(reach) + 1) + 1)
-    return full.with_rows(kept, likelihood, n_voxels, crystal, every_kth(orientations, stride), communicator)
+    return full.with_rows(kept, likelihood, n_voxels, crystal, fewer, communicator)
 
 
 def _centre(n: int, part: int) -> slice:

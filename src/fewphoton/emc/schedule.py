@@ -25,7 +25,7 @@ class StepRecord(IterationRecord):
     Parameters
     ----------
     stage : int
-        Stage of the march, from 0; the full reconstruction comes last.
+        Stage of the march, from 0; the full reconstruction comes after it, and the stages of refinement last.
     orientations, frames : int
         Orientations and frames that took part.
     extrapolation : float
@@ -102,6 +102,11 @@ def next_step(config: ReconstructConfig, records: Records, photons_per_frame: fl
         limit = config.march[stage - 1].q_fraction
     beta = beta_at(config, number, photons_per_frame)
     return Step(number, stage, done + 1, limit, beta, _is_minibatch(config, number))
+
+
+def dense_records(config: ReconstructConfig, records: Records) -> Records:
+    """Return the records of the march and the full reconstruction, without those of refinement after it."""
+    return tuple(record for record in records if record.stage <= len(config.march))
 
 
 def _is_minibatch(config: ReconstructConfig, number: int) -> bool:

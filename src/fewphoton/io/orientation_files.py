@@ -7,11 +7,12 @@ from pathlib import Path
 
 from fewphoton.data.frame_orientations import FrameOrientations
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.hdf5 import created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
 KIND = "frame_orientations"
 _UNITS = {"best_angle_deg": "deg", "angle_deg": "deg", "entropy_nat": "nat", "log_likelihood": "nat"}
+_OPTIONAL = ("angle_deg", "best_quaternion")
 
 
 def write_orientation_file(path: Path | str, orientations: FrameOrientations, provenance: Provenance) -> None:
@@ -19,11 +20,14 @@ def write_orientation_file(path: Path | str, orientations: FrameOrientations, pr
     with created(path) as file:
         group = file.create_group("frames")
         for column in fields(orientations):
-            if getattr(orientations, column.name) is None:
+            values = getattr(orientations, column.name)
+            if column.name == "spacing_deg" or values is None:
                 continue
-            item = store(group, column.name, getattr(orientations, column.name))
+            item = store(group, column.name, values)
             if column.name in _UNITS:
                 item.attrs["units"] = _UNITS[column.name]
+        if orientations.spacing_deg is not None:
+            group.attrs["spacing_deg"] = orientations.spacing_deg
         provenance.write(file, KIND)
 
 
@@ -37,12 +41,19 @@ def read_orientation_file(path: Path | str) -> FrameOrientations:
     """
     with opened(path) as file:
         require_kind(file, KIND)
+        frames = file.get("frames")
         columns = {
-            column.name: dataset(file, f"frames/{column.name}", kind="fi", shape=(None,))[()]
+            column.name: dataset(file, f"frames/{column.name}", kind="fi", shape=_shape(column.name))[()]
             for column in fields(FrameOrientations)
-            if column.default is not None or f"frames/{column.name}" in file
+            if column.name != "spacing_deg" and not (column.default is None and column.name not in (frames or ()))
         }
+        if frames is not None and "spacing_deg" in frames.attrs:
+            columns["spacing_deg"] = float(attribute(frames, "spacing_deg"))
         try:
             return FrameOrientations(**columns)
         except DataError as error:
             raise InputFileError(path, str(error), where="/frames") from error
+
+
+def _shape(column: str) -> tuple[int | None, ...]:
+    return (None, 4) if column == "best_quaternion" else (None,)

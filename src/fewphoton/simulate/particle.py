@@ -9,7 +9,6 @@ fractional indices are then q L, and an hkl grid with one voxel per cell is the 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
 
-from fewphoton.config.simulate import SimulatedDetector
-from fewphoton.config.simulate_particles import SimulateParticlesConfig, SquareDetector
+from fewphoton.config.simulate_particles import SimulateParticlesConfig
 from fewphoton.data import Beam, Crystal, Detector, IntensityVolume, Molecule, Orientations
 from fewphoton.data.detector import polarization_factors, q_vectors
+from fewphoton.data.volume import voxels_to_hold
 from fewphoton.errors import ConfigError
 from fewphoton.kernels.cubic_slices import cubic_patterns
 from fewphoton.simulate.molecular_transform import MolecularTransform
-from fewphoton.simulate.rotation_experiment import tiled_detector
 from fewphoton.simulate.snapshots import Snapshots, mean_over_orientations
+from fewphoton.simulate.tiled_detector import square_detector
 
 KEV_ANGSTROM = 12.398419843320026
 """Photon energy times wavelength."""
@@ -36,25 +35,6 @@ _MARGIN = 12  # voxels; over them the spline filter forgets how the grid ends, b
 _N_SHELLS = 10
 _CHECKED = 3
 _SMALLEST_BOX = 2.0
-
-
-def square_detector(config: SquareDetector) -> Detector:
-    """Build the detector of a configuration; rows run to -y, columns to -x."""
-    return tiled_detector(
-        SimulatedDetector(
-            tiles=(1, 1),
-            tile_pixels=config.pixels,
-            gap_pixels=0,
-            pixel_size_m=config.pixel_size_m,
-            distance_m=config.distance_m,
-            beam_stop_radius_m=config.beam_stop_radius_m,
-        )
-    )
-
-
-def voxels_to_hold(q_max_inv_angstrom: float, spacing_inv_angstrom: float, margin: int) -> int:
-    """Return the odd edge of a grid that reaches to ``q_max_inv_angstrom`` with ``margin`` voxels beyond."""
-    return 2 * (math.ceil(q_max_inv_angstrom / spacing_inv_angstrom) + margin) + 1
 
 
 class IntensitySpline:

@@ -1,58 +1,24 @@
 """A crystal turned about one axis before an area detector.
 
-The experiment of Ayyer et al. 2015, doi:10.1107/S2052252514022313, section 3.
-
-Expected counts of a pixel are the sum of three parts, each with its share of the mean photons of a frame: Bragg
-peaks and diffuse scattering of the crystal, which share solid angle and polarization, and a flat background.
+The experiment of Ayyer et al. 2015, doi:10.1107/S2052252514022313, section 3; see
+:mod:`fewphoton.simulate.crystal_scattering` for the parts of the expected counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.config.simulate import SimulatedDetector, SimulateRotationConfig
-from fewphoton.data import Beam, Crystal, Detector, FrameTable, IntensityVolume, Panel, PhotonFrames
-from fewphoton.data.detector import polarization_factors, q_vectors
+from fewphoton.config.simulate import SimulateRotationConfig
+from fewphoton.data import Beam, Crystal, FrameTable, PhotonFrames
 from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.data.structure import AtomicStructure
-from fewphoton.errors import GeometryError
-from fewphoton.kernels.bragg_pattern import bragg_intensity, bragg_patterns
+from fewphoton.simulate.crystal_scattering import CrystalScattering
 from fewphoton.simulate.snapshots import photons_at
-from fewphoton.simulate.structure_factors import diffuse_form, intensities
-
-
-def tiled_detector(config: SimulatedDetector) -> Detector:
-    """Build a flat tiled detector, centred on the beam, rows running down (-y) and columns to -x."""
-    edge = config.tile_pixels
-    pitch = edge + config.gap_pixels
-    size = config.pixel_size_m
-    n_rows, n_columns = config.tiles
-    height = (n_rows * edge + (n_rows - 1) * config.gap_pixels) * size
-    width = (n_columns * edge + (n_columns - 1) * config.gap_pixels) * size
-    panels = [
-        Panel(
-            f"tile{row}{column}",
-            row * edge,
-            column * edge,
-            edge,
-            edge,
-            np.array([width / 2 - column * pitch * size, height / 2 - row * pitch * size, config.distance_m]),
-            np.array([0.0, -size, 0.0]),
-            np.array([-size, 0.0, 0.0]),
-        )
-        for row in range(n_rows)
-        for column in range(n_columns)
-    ]
-    detector = Detector((n_rows * edge, n_columns * edge), tuple(panels))
-    centres = detector.pixel_centres_m()
-    masked = np.hypot(centres[:, 0], centres[:, 1]) < config.beam_stop_radius_m
-    if masked.all():
-        raise GeometryError(f"a beam stop of {config.beam_stop_radius_m} m hides the whole simulated detector")
-    return detector.with_mask(masked)
+from fewphoton.simulate.tiled_detector import tiled_detector
 
 
 def euler_zyz(angles_deg: tuple[float, float, float]) -> NDArray[np.float64]:
@@ -93,44 +59,17 @@ def _factors(spread: float, n: int, rng: np.random.Generator) -> NDArray[np.floa
 
 
 @dataclass(frozen=True, eq=False)
-class RotationExperiment:
+class RotationExperiment(CrystalScattering):
     """Everything that fixes the expected counts of each exposure.
 
     Parameters
     ----------
-    detector, beam, crystal
-        Geometry; the crystal holds U.
     rotation_axis : ndarray of float64, `(3,)`
-        Goniometer axis.
-    strength : ndarray of float64, `(2 m + 1, 2 m + 1, 2 m + 1)`
-        Scaled integrated intensity of each lattice point.
-    widths : ndarray of float64, `(3,)`
-        See :func:`fewphoton.kernels.bragg_pattern.bragg_intensity`.
-    response : ndarray of float64, `(n_pixels,)`
-        Solid angle times polarization, mean 1 over unmasked pixels, 0 on masked ones.
-    smooth : ndarray of float64, `(n_pixels,)`
-        Expected diffuse and background photons of a frame.
-    background : ndarray of float64, `(n_pixels,)`
-        The background among them.
-    diffuse_q_inv_angstrom, diffuse_photons : ndarray of float64, `(m,)`
-        Table of the diffuse scattering: photons per pixel of response 1 against q.
-    hkl, intensity : ndarray, `(n, 3)` int32 and `(n,)` float64
-        The structure's reflections and |F|² (electrons², unscaled).
+        Goniometer axis; the other parameters are those of
+        :class:`~fewphoton.simulate.crystal_scattering.CrystalScattering`.
     """
 
-    detector: Detector
-    beam: Beam
-    crystal: Crystal
     rotation_axis: NDArray[np.float64]
-    strength: NDArray[np.float64]
-    widths: NDArray[np.float64]
-    response: NDArray[np.float64]
-    smooth: NDArray[np.float64]
-    background: NDArray[np.float64]
-    diffuse_q_inv_angstrom: NDArray[np.float64]
-    diffuse_photons: NDArray[np.float64]
-    hkl: NDArray[np.int32]
-    intensity: NDArray[np.float64]
 
     @classmethod
     def build(cls, config: SimulateRotationConfig, structure: AtomicStructure) -> RotationExperiment:
@@ -138,68 +77,26 @@ class RotationExperiment:
 
         The Bragg share is scaled by its mean over 360 equally spaced angles.
         """
-        detector = tiled_detector(config.detector)
-        beam = Beam(config.wavelength_angstrom)
-        crystal = Crystal(structure.cell, structure.space_group, euler_zyz(config.u_euler_deg))
-        usable = ~detector.masked
-        q = q_vectors(detector, beam)
-        response = detector.solid_angles_sr() * polarization_factors(detector, beam)
-        response = np.where(usable, response / response[usable].mean(), 0.0)
-        q_length = np.linalg.norm(q, axis=1)
-        hkl = crystal.lattice_points(float(q_length[usable].max()) + 0.1)
-        intensity = intensities(structure, hkl, config.b_factor_angstrom2)
-        half = int(np.abs(hkl).max())
-        strength = np.zeros((2 * half + 1,) * 3)
-        strength[tuple((hkl + half).T)] = intensity
-        widths = np.array([config.size_broadening_inv_angstrom, np.deg2rad(config.mosaicity_deg), config.bandwidth])
         axis = np.asarray(config.rotation_axis, dtype=np.float64)
 
-        bragg_total = np.empty(360)
-        pattern = np.empty((1, detector.n_pixels), dtype=np.float32)
-        to_hkl = np.linalg.inv(crystal.ub_matrix)
-        for number, rotation in enumerate(rotation_about_axis(axis, np.arange(360.0))):
-            bragg_patterns(q, (to_hkl @ rotation.T)[None], crystal.b_matrix, strength, widths, response, pattern)
-            bragg_total[number] = pattern.sum(dtype=np.float64)
-        bragg_share = 1 - config.diffuse_fraction - config.background_fraction
-        strength *= config.photons_per_frame * bragg_share / bragg_total.mean()
-        diffuse_q = np.linspace(0.0, float(q_length[usable].max()) + 0.1, 1024)
-        diffuse_photons = diffuse_form(structure, diffuse_q, config.b_factor_angstrom2)
-        diffuse = response * np.interp(np.where(usable, q_length, 0.0), diffuse_q, diffuse_photons)
-        diffuse_scale = config.photons_per_frame * config.diffuse_fraction / float(diffuse.sum())
-        level = config.photons_per_frame * config.background_fraction / usable.sum()
-        background = np.where(usable, level, 0.0)
-        smooth = diffuse * diffuse_scale + background
-        return cls(
-            detector,
-            beam,
-            crystal,
-            axis,
-            strength,
-            widths,
-            response,
-            smooth,
-            background,
-            diffuse_q,
-            diffuse_photons * diffuse_scale,
-            hkl,
-            intensity,
+        def mean_over_the_turn(patterns: Callable[[NDArray[np.float64]], NDArray[np.float32]]) -> float:
+            rotations = rotation_about_axis(axis, np.arange(360.0))
+            return float(np.mean([patterns(rotation[None]).sum(dtype=np.float64) for rotation in rotations]))
+
+        parts = CrystalScattering.scaled(
+            config,
+            structure,
+            tiled_detector(config.detector),
+            Beam(config.wavelength_angstrom),
+            Crystal(structure.cell, structure.space_group, euler_zyz(config.u_euler_deg)),
+            config.photons_per_frame,
+            mean_over_the_turn,
         )
+        return cls(**vars(parts), rotation_axis=axis)
 
     def patterns(self, omega_deg: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the expected counts at goniometer angles `(n,)` in degrees, float32 `(n, n_pixels)`."""
-        transform = np.linalg.inv(self.crystal.ub_matrix) @ np.swapaxes(
-            rotation_about_axis(self.rotation_axis, omega_deg), -1, -2
-        )
-        pattern = np.empty((len(omega_deg), self.detector.n_pixels), dtype=np.float32)
-        bragg_patterns(
-            q_vectors(self.detector, self.beam),
-            transform,
-            self.crystal.b_matrix,
-            self.strength,
-            self.widths,
-            self.response,
-            pattern,
-        )
+        pattern = self.bragg(rotation_about_axis(self.rotation_axis, omega_deg))
         pattern += self.smooth.astype(np.float32)
         return pattern
 
@@ -226,23 +123,6 @@ class RotationExperiment:
         draw_ptr = np.searchsorted(drawn_from, np.arange(len(pattern) + 1)).astype(np.int64)
         order = np.lexsort((uniform, drawn_from))
         return photons_at(pattern, draw_ptr, uniform[order], table, frame[order])
-
-    def true_volume(self, n_voxels: int, voxels_per_cell: int) -> IntensityVolume:
-        """Noise-free intensity of the crystal (Bragg and diffuse, no background) on an hkl grid."""
-        axis = (np.arange(n_voxels) - n_voxels // 2) / voxels_per_cell
-        values = np.empty((n_voxels,) * 3)
-        plane = np.empty((n_voxels, n_voxels, 3))
-        plane[..., 1] = axis[:, None]
-        plane[..., 2] = axis[None, :]
-        for number, h in enumerate(axis):
-            plane[..., 0] = h
-            points = plane.reshape(-1, 3)
-            layer = np.empty(len(points))
-            bragg_intensity(points, self.crystal.b_matrix, self.strength, self.widths, layer)
-            length = self.crystal.q_inv_angstrom(points)
-            diffuse = np.interp(length, self.diffuse_q_inv_angstrom, self.diffuse_photons)
-            values[number] = (layer + diffuse).reshape(n_voxels, n_voxels)
-        return IntensityVolume(values, np.ones_like(values), voxels_per_cell)
 
 
 def exposures(

@@ -27,7 +27,7 @@ from fewphoton.kernels.still_spots import add_photons
 from fewphoton.simulate.modular_detector import modular_detector, with_dead_pixels
 from fewphoton.simulate.ring_background import BackgroundLevels, background_mean
 from fewphoton.simulate.still_pattern import EXCITATION_REACH, StillPatterns, excitation_widths
-from fewphoton.simulate.structure_factors import intensities
+from fewphoton.simulate.structure_factors import intensities, solvent_factor
 
 _SCALE_ORIENTATIONS = 128
 # Streams of the seed: one for the detector, one for the scale; frames take (_FRAME, number).
@@ -111,9 +111,8 @@ class StillExperiment:
         hkl = hkl[crystal.space_group_allows(hkl)]
         unique, back = np.unique(crystal.to_laue_asu(hkl), axis=0, return_inverse=True)
         intensity = intensities(structure, unique, config.b_factor_angstrom2)
-        stol2 = (crystal.q_inv_angstrom(unique) / 2) ** 2
-        solvent = config.solvent_contrast * np.exp(-config.solvent_b_factor_angstrom2 * stol2)
-        intensity *= (1 - solvent) ** 2
+        q = crystal.q_inv_angstrom(unique)
+        intensity *= solvent_factor(q, config.solvent_contrast, config.solvent_b_factor_angstrom2)
         patterns = StillPatterns(config, detector, beam, hkl, intensity[back.ravel()])
         rng = _stream(config, _SCALE)
         total = sum(

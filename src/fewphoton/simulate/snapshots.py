@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import FrameTable, Orientations, PhotonFrames
+from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.data.point_group import positive_quaternions
 from fewphoton.kernels.bragg_pattern import draw_pixels
 
 UNUSED_AXIS = np.array([0.0, 1.0, 0.0])
 """Rotation axis that files of crystals without goniometer name; nothing turns about it."""
 _FRAME = 1
-_MEAN_LEVEL = 3
+_MEAN_LEVEL = 4
+# Turns the sample away from the axes of crystal and detector, whose symmetry would make its rotations equivalent.
+_OBLIQUE = rotation_about_axis([0.36, 0.48, 0.8], 73.0)
 
 
 def photons_at(
@@ -57,7 +60,7 @@ def photons_at(
 
 
 def mean_over_orientations(patterns: Callable[[NDArray[np.float64]], NDArray[np.float32]]) -> float:
-    """Return the total of a pattern, averaged over 1380 evenly spread orientations.
+    """Return the total of a pattern, averaged over 3240 evenly spread orientations.
 
     Parameters
     ----------
@@ -65,7 +68,7 @@ def mean_over_orientations(patterns: Callable[[NDArray[np.float64]], NDArray[np.
         Returns the patterns `(n, n_pixels)` of rotations `(n, 3, 3)`.
     """
     sample = Orientations.over_rotation_group(_MEAN_LEVEL)
-    rotations = sample.matrices()
+    rotations = _OBLIQUE.T @ sample.matrices() @ _OBLIQUE
     total = 0.0
     for start in range(0, len(sample), 64):
         block = slice(start, start + 64)

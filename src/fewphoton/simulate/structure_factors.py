@@ -77,6 +77,25 @@ def intensities(
     return np.asarray((np.abs(amplitude) ** 2)[back.ravel()])
 
 
+def solvent_factor(
+    q_inv_angstrom: NDArray[np.float64], contrast: float, b_factor_angstrom2: float
+) -> NDArray[np.float64]:
+    """Return the factor of |F|² that solvent between molecules leaves, `(n,)`.
+
+    By Babinet's principle solvent scatters like the molecules with the sign turned, and weaker as B makes it fall.
+
+    Parameters
+    ----------
+    q_inv_angstrom : ndarray of float64, `(n,)`
+        Scattering vector lengths.
+    contrast : float
+        Part of the molecules' amplitude at q = 0.
+    b_factor_angstrom2 : float
+        B of the fall with s = q / 2.
+    """
+    return np.asarray((1 - contrast * np.exp(-b_factor_angstrom2 * (q_inv_angstrom / 2) ** 2)) ** 2)
+
+
 def diffuse_form(
     structure: AtomicStructure, q_inv_angstrom: NDArray[np.float64], b_extra_angstrom2: float = 0.0
 ) -> NDArray[np.float64]:

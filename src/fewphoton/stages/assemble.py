@@ -11,8 +11,8 @@ import numpy as np
 from fewphoton.config import AssembleConfig
 from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.emc.assemble import assemble
+from fewphoton.emc.orientation_sample import default_orientations
 from fewphoton.emc.pixels import PixelRows
-from fewphoton.emc.reconstruct import default_orientations
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.photon_files import open_photon_file
 from fewphoton.io.provenance import Provenance

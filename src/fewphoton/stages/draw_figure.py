@@ -22,6 +22,7 @@ from fewphoton.figures import (
     powder,
     r_factor,
     reflections,
+    rotations,
     style,
     sweep,
     volume_slices,
@@ -47,12 +48,15 @@ class Inputs:
     reference_volume: Path | None = path_field("volume from known orientations (volume_slices)", optional=True)
     evaluation: Path | None = path_field("evaluation (patterson, orientations, reflections)", optional=True)
     metrics: tuple[str, ...] = path_field(
-        "metrics, JSON: of reconstruct, one a run (convergence); of evaluate (patterson, reflections)",
+        "metrics, JSON: of reconstruct, one a run (convergence); of evaluate (patterson, reflections, rotations)",
         optional=True,
         many=True,
     )
     iterations: tuple[str, ...] = path_field("logs of the iterations, CSV (convergence)", optional=True, many=True)
-    shells: tuple[str, ...] = path_field("resolution shells, CSV (r_factor, bragg_diffuse)", optional=True, many=True)
+    shells: tuple[str, ...] = path_field(
+        "resolution shells, CSV (r_factor, bragg_diffuse, rotations)", optional=True, many=True
+    )
+    errors: Path | None = path_field("rotation errors of frames, CSV (rotations)", optional=True)
     table: Path | None = path_field(
         "table, CSV: of all metrics (sweep), of convergence (convergence_study)", optional=True
     )
@@ -196,6 +200,18 @@ def _draw_orientations(inputs: Inputs, config: DrawFigureConfig, context: Contex
     )
 
 
+def _draw_rotations(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    (shells,) = _needed(inputs, "shells", config)[:1]
+    rows = read_table(_needed(inputs, "errors", config))
+    step = _evaluated(inputs).get("sampling_step_deg")
+    return rotations.draw(
+        read_table(shells),
+        numbers(rows, "rotation_error_deg"),
+        numbers(rows, "rotation_error_up_to_turn_deg"),
+        float(step) if isinstance(step, (int, float)) else np.nan,
+    )
+
+
 def _draw_volume_slices(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
     volume = read_volume_file(_needed(inputs, "volume", config)).volume
     reference = None if inputs.reference_volume is None else read_volume_file(inputs.reference_volume).volume
@@ -249,6 +265,7 @@ _FIGURES: dict[str, Callable[[Inputs, DrawFigureConfig, Context], style.Figure]]
     "r_factor": _draw_r_factor,
     "patterson": _draw_patterson,
     "orientations": _draw_orientations,
+    "rotations": _draw_rotations,
     "bragg_diffuse": _draw_bragg_diffuse,
     "volume_slices": _draw_volume_slices,
     "reflections": _draw_reflections,

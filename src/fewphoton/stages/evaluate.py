@@ -259,6 +259,11 @@ def _angles(
             f"{inputs.orientations}: {len(orientations)} orientations for {len(frames.photons)} frames of "
             f"{inputs.frames}; they belong to different runs"
         )
+    if orientations.angle_deg is None:
+        raise GeometryError(
+            f"{inputs.orientations}: holds rotations, not angles about an axis; evaluate-rotations scores them, and "
+            "evaluate goes without"
+        )
     tolerance = config.frame_tolerance_deg or config.frame_tolerance_steps * orientations.step_deg
     equivalents = equivalent_angles_deg(found.crystal, found.rotation_axis)
     error = angle_errors_deg(orientations.best_angle_deg, frames.true_deg, equivalents)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import IntensityVolume, IterateTrace
-from fewphoton.emc.reconstruct import State
+from fewphoton.emc.state import State
 from fewphoton.evaluate.iterates import TracedPeaks
 
 _PREFIX = "trace_"

@@ -14,11 +14,19 @@ from fewphoton.config import ReconstructConfig
 from fewphoton.data import Crystal, Orientations
 from fewphoton.emc.batches import arranged_bytes
 from fewphoton.emc.communicator import Communicator, world
+from fewphoton.emc.orientation_sample import (
+    check_memory,
+    frames_per_batch,
+    memory_share_gb,
+    n_orientations,
+    sample_orientations,
+)
 from fewphoton.emc.photon_storage import InMemory, PhotonStorage
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
-from fewphoton.emc.reconstruct import Reconstruction, State, default_orientations, reconstruct
+from fewphoton.emc.reconstruct import Reconstruction, reconstruct
 from fewphoton.emc.schedule import StepRecord
+from fewphoton.emc.state import State
 from fewphoton.errors import InputFileError
 from fewphoton.evaluate.iterates import TracedPeaks
 from fewphoton.io.background_files import read_background_shape
@@ -97,7 +105,8 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
     use_threads(context.threads)
     with world(context.expected_ranks) as communicator:
         crystal, axis = read_crystal(inputs.crystal)
-        problem, orientations = _problem(inputs, outputs, crystal, axis, config, communicator)
+        memory_gb = memory_share_gb(config.orientations, machine_memory_bytes(), communicator.node_size)
+        problem, orientations = _problem(inputs, outputs, crystal, axis, config, memory_gb, communicator)
         # Ranks, checkpoints and the place of photons change the course of a run, not its result.
         course = {"tasks", "checkpoint_every", "photon_storage", "scratch_folder"}
         section = config.model_dump(mode="json", exclude=course)
@@ -117,7 +126,7 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
                 f"{'in memory' if isinstance(problem.storage, InMemory) else 'mapped'}"
             )
         report, background = _reporter(context, config, tracing), _background(inputs)
-        result = reconstruct(problem, crystal, orientations, config, communicator, store, report, background)
+        result = reconstruct(problem, crystal, orientations, config, communicator, store, report, background, memory_gb)
         if head:
             _write(outputs, result, crystal, axis, problem, provenance)
             if outputs.trace is not None and tracing is not None:
@@ -131,6 +140,7 @@ def _problem(
     crystal: Crystal,
     axis: NDArray[np.float64],
     config: ReconstructConfig,
+    memory_gb: float,
     communicator: Communicator,
 ) -> tuple[Problem, Orientations]:
     """Read photons and geometry; where photons are mapped, one rank of each node reads for all of them."""
@@ -144,26 +154,30 @@ def _problem(
             detector,
             beam,
             crystal,
-            axis,
+            axis if config.orientations.sampled == "about_axis" else None,
             voxels_per_cell=config.grid.voxels_per_cell,
             n_voxels=config.grid.n_voxels,
             axis_margin_pixels=config.axis_margin_pixels,
             q_max_inv_angstrom=config.q_max_inv_angstrom,
             corrections=config.corrections,
         )
-        most_bytes = arranged_bytes(n_frames, n_hits, rows.n_rows, config.batch_frames, config.batch_hits)
+        wanted = n_orientations(config, crystal, rows.n_voxels)
+        q_fraction = config.orientations.dense_q_fraction
+        check_memory(rows, q_fraction, wanted, config.batch_frames, memory_gb, communicator.size)
+        orientations = sample_orientations(config, crystal, axis, rows.n_voxels)
+        batch_frames = frames_per_batch(config.batch_frames, len(orientations))
+        most_bytes = arranged_bytes(n_frames, n_hits, rows.n_rows, batch_frames, config.batch_hits)
         storage: PhotonStorage = InMemory()
         if is_mapped(config, communicator, most_bytes, memory_bytes):
             storage = MappedStorage(scratch_folder(config, outputs.checkpoint or outputs.volume), communicator)
         elif reader is None:
             reader = stack.enter_context(open_photon_file(inputs.frames))
-        orientations = Orientations.about_axis(axis, config.n_orientations or default_orientations(rows.n_voxels))
         problem = Problem.build(
             reader.chunks() if reader is not None else (),
             rows,
             crystal,
             orientations,
-            config.batch_frames,
+            batch_frames,
             communicator,
             batch_hits=config.batch_hits,
             storage=storage,
@@ -188,7 +202,7 @@ def _reporter(context: Context, config: ReconstructConfig, tracing: IterateTraci
         if context.progress and (record.iteration % 10 == 0 or record.iteration <= 3):
             left = (config.max_iterations - record.iteration) * record.seconds_total
             context.say(
-                f"iteration {record.iteration} ({record.frames} frames, {record.orientations} angles): "
+                f"iteration {record.iteration} ({record.frames} frames, {record.orientations} orientations): "
                 f"change {record.change:.2e}, log-likelihood per photon "
                 f"{record.log_likelihood_per_photon:.4f}, information {record.mutual_information_nat:.3f} nat, "
                 f"{record.seconds_total:.2f} s (at most {left:.0f} s left)"
