@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def serial(folder):
 
 
 def evaluation(folder, run, *extra, frames="frames.h5"):
-    out = run / "evaluate"
+    out = run / f"evaluate_{Path(frames).stem}"
     files = ["--volume", str(run / "volume.h5"), "--orientations", str(run / "orientations.h5")]
     files += ["--frames", str(folder / frames), *extra]
     for flag in ("metrics.json", "shells.csv", "errors.csv"):
