@@ -25,13 +25,13 @@ from tests.emc.test_reconstruct import MemoryStore
 AXIS = np.array([0.0, 1.0, 0.0])
 CONFIG = {
     "grid": {"voxels_per_cell": 1},
-    "orientations": {"sampled": "rotation_group", "level": 4},
+    "orientations": {"sampled": "rotation_group", "level": 3},
     "symmetry": "laue",
     "view_weights": "exposure",
     "start_width_voxels": 1.0,
-    "max_iterations": 12,
+    "max_iterations": 10,
     "tolerance": 1e-2,
-    "refine": [{"level": 6, "iterations": 2}, {"level": 8, "iterations": 3}],
+    "refine": [{"level": 4, "iterations": 2}, {"level": 6, "iterations": 3}],
     "checkpoint_every": 1,
     "seed": 2,
 }
@@ -44,7 +44,7 @@ def particle():
         particle_intensity(1, radius_angstrom=6.0),
         crystal,
         1,
-        n_frames=300,
+        n_frames=250,
         photons_per_frame=200,
         n_pixels=14,
         q_max_inv_angstrom=0.2,
@@ -155,7 +155,7 @@ def test_orientations_are_found_and_refined(refined, particle):
     assert refined.records[-1].log_likelihood_per_photon > coarse.records[-1].log_likelihood_per_photon
     n_dense = len(coarse.records)
     assert [record.stage for record in refined.records] == [0] * n_dense + [1] * 2 + [2] * 3
-    assert refined.records[-1].orientations < len(Orientations.over_rotation_group(8))
+    assert refined.records[-1].orientations < len(Orientations.over_rotation_group(6))
 
 
 @pytest.mark.parametrize("more", [1, 3])
@@ -170,21 +170,21 @@ def test_interrupted_refinement_resumes_to_the_same_bytes(particle, refined, mor
 
 
 def test_a_stage_ends_when_little_changes(particle):
-    found = run(particle, refine=[{"level": 5, "iterations": 9, "tolerance": 0.5}])
+    found = run(particle, refine=[{"level": 4, "iterations": 9, "tolerance": 0.5}])
     assert [record.stage for record in found.records].count(1) == 1
     assert found.stopped_by == "change"
 
 
 def test_the_dense_part_may_leave_high_q_to_refinement(particle):
-    sampling = {"sampled": "rotation_group", "level": 4, "dense_q_fraction": 0.7}
-    found = run(particle, orientations=sampling, refine=[{"level": 7, "iterations": 4}])
+    sampling = {"sampled": "rotation_group", "level": 3, "dense_q_fraction": 0.7}
+    found = run(particle, orientations=sampling, refine=[{"level": 5, "iterations": 3}])
     error = align_rotations(found.orientations.best_quaternion, particle.quaternion)
     assert error.fraction_within(2 * found.orientations.step_deg) > 0.9
     assert (found.volume.weight > 0).sum() > 1.5 * (0.7**3) * (found.halves[0].weight > 0).sum()
 
 
 def test_lists_beyond_the_memory_are_refused_before_they_are_made(particle):
-    sampling = {"sampled": "rotation_group", "level": 4, "memory_gb": 1e-4}
+    sampling = {"sampled": "rotation_group", "level": 3, "memory_gb": 1e-4}
     with pytest.raises(ConfigError, match="raise the threshold"):
         run(particle, orientations=sampling, max_iterations=1)
 
@@ -195,7 +195,7 @@ def test_a_crystal_is_refined_in_its_zone():
         crystal_intensity(crystal, 0.012, 1),
         crystal,
         3,
-        n_frames=250,
+        n_frames=200,
         photons_per_frame=150,
         n_pixels=24,
         q_max_inv_angstrom=0.2,
@@ -206,8 +206,9 @@ def test_a_crystal_is_refined_in_its_zone():
     found = run(
         data,
         grid={"voxels_per_cell": 3},
-        orientations={"sampled": "rotation_group", "level": 5},
-        refine=[{"level": 8, "iterations": 2}],
+        orientations={"sampled": "rotation_group", "level": 4},
+        max_iterations=6,
+        refine=[{"level": 6, "iterations": 2}],
     )
     error = align_rotations(found.orientations.best_quaternion, data.quaternion, group)
     assert group.in_fundamental_zone(found.orientations.best_quaternion).all()
@@ -217,7 +218,7 @@ def test_a_crystal_is_refined_in_its_zone():
 def test_sampling_and_stages_must_fit():
     ReconstructConfig.model_validate(CONFIG)
     with pytest.raises(ValidationError, match="rotation_group"):
-        ReconstructConfig(refine=[{"level": 4}])
+        ReconstructConfig(refine=[{"level": 3}])
     with pytest.raises(ValidationError, match="orientation_stride"):
         ReconstructConfig.model_validate(CONFIG | {"march": [{"iterations": 2, "orientation_stride": 2}]})
     with pytest.raises(ValidationError, match="axis scan"):
