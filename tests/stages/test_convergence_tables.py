@@ -9,7 +9,9 @@ import pytest
 
 from fewphoton.cli import main
 from fewphoton.data import Crystal, IntensityVolume, IterateTrace
+from fewphoton.emc.symmetry import symmetrized
 from fewphoton.evaluate.integrate import integrate
+from fewphoton.evaluate.iterates import TracedPeaks
 from fewphoton.io.iterate_traces import write_iterate_trace
 from fewphoton.io.metrics import read_metrics, read_table, write_table
 from fewphoton.io.provenance import Provenance
@@ -47,6 +49,22 @@ def test_iterates_are_scored_against_the_reference(tmp_path, reference):
     assert (found["iterations_to_final_r"], found["seconds_to_final_r"]) == (4, 6.0)
     assert found["r_high_low_low_q_last_iterate"] == r[4]
     assert found["iterations_traced"] == 5
+
+
+def test_averaged_iterates_are_compared_with_an_averaged_reference(tmp_path):
+    rng = np.random.default_rng(5)
+    weight = (rng.random((25, 25, 25)) < 0.8).astype(float)
+    measured = IntensityVolume(rng.random((25, 25, 25)) * weight, weight, 4)
+    write_volume_file(tmp_path / "reference.h5", measured, CRYSTAL, np.array([0.0, 1.0, 0.0]), PROVENANCE)
+    averaged = symmetrized(measured, CRYSTAL)
+    peaks = TracedPeaks(CRYSTAL, 25, 4, 1.0)
+    r = {}
+    for mark in (True, False):
+        trace = peaks.trace(np.array([1]), np.ones(1), peaks.sums(averaged.values)[None], averaged, mark)
+        assert score(tmp_path, trace, tmp_path / "reference.h5") == 0
+        r[mark] = read_metrics(tmp_path / "m.json")["r_high_low_low_q_last_iterate"]
+    assert r[True] == pytest.approx(0, abs=1e-12)
+    assert r[False] > 1e-3
 
 
 def test_spheres_below_a_voxel_are_refused(tmp_path, reference, capsys):

@@ -146,6 +146,7 @@ def test_options_are_told(with_everything):
     assert [bool(row["held_out_log_likelihood_per_photon"]) for row in rows] == [False, False, False, True] * 3
     assert any(float(row["extrapolation"]) > 0 for row in rows)
     assert read_metrics(with_everything / "metrics.json")["stopped_by"] == "iterations"
+    assert read_iterate_trace(with_everything / "trace.h5").symmetrized
 
 
 @pytest.mark.parametrize("number", [1, 3, 5, 7, 10])
