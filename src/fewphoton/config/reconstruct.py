@@ -226,9 +226,9 @@ class ReconstructConfig(_Merging):
     its ranks share, so that photons may exceed memory; or `automatic`: mapped where several ranks share a node or the
     photons would fill more than a quarter of its memory. The result is the same to the last bit."""
     scratch_folder: Path | None = None
-    """Folder of that file, best on a disk of the node's own: it needs 16 bytes for each pixel with photons. None:
-    TMPDIR where that is set, or else the folder of the checkpoint. The file loses its name before it is filled, so
-    nothing is left behind, however the program ends."""
+    """Folder of that file, best on a disk of the node's own: it needs 16 bytes for each pixel with photons of a frame,
+    up to three times that with march, minibatch or held_out. None: TMPDIR where that is set, or else the folder of the
+    checkpoint. The file loses its name before it is filled, so nothing is left behind, however the program ends."""
     checkpoint_every: int = Field(default=10, ge=1)
     """Iterations between checkpoints."""
     trace_every: int = Field(default=1, ge=1)
