@@ -83,9 +83,9 @@ def test_a_foreign_trace_is_a_typed_error(tmp_path, reference, content, capsys):
 
 
 def tabulate(tmp_path, cases, **config):
-    """``cases``: preset, seed, R by shuffled angles, R of the iterates."""
+    """``cases``: preset, seed, share of frames oriented, R of the iterates."""
     rows, files = [], []
-    for number, (preset, seed, shuffled, r) in enumerate(cases):
+    for number, (preset, seed, oriented, r) in enumerate(cases):
         rows.append(
             {
                 "dataset": "a",
@@ -94,7 +94,8 @@ def tabulate(tmp_path, cases, **config):
                 "reconstruct.seed": seed,
                 "iterations": len(r),
                 "converged": True,
-                "r_high_low_low_q_shuffled_orientations": shuffled,
+                "frames_oriented_fraction": oriented,
+                "frames_oriented_fraction_chance": 0.01,
                 "unused": 1,
             }
         )
@@ -131,13 +132,18 @@ def test_presets_are_measured_by_the_plain_iteration_of_their_seed(tmp_path):
 
 
 def test_failed_seeds_stay_in_the_table_and_set_no_standard(tmp_path):
-    cases = [("none", 1, 0.4, [0.5, 0.21]), ("recommended", 1, 0.4, [0.5, 0.19]), ("squarem", 1, "", [0.3])]
+    cases = [("none", 1, 0.4, [0.5, 0.2]), ("recommended", 1, 0.9, [0.5, 0.19]), ("squarem", 1, "", [0.3])]
     _, rows = tabulate(tmp_path, cases)
     assert [row["failed"] for row in rows] == ["True", "False", ""]
     assert [row["iterations_to_plain_r"] for row in rows] == ["", "", ""]
-    _, rows = tabulate(tmp_path, cases, failed_above_shuffled=0.6)
+    _, rows = tabulate(tmp_path, cases, failed_below_best=0.4)
     assert [row["failed"] for row in rows] == ["False", "False", ""]
     assert rows[1]["iterations_to_plain_r"] == "2"
+
+
+def test_all_presets_can_fail_on_the_same_frames(tmp_path):
+    _, rows = tabulate(tmp_path, [("none", 1, 0.09, [0.5]), ("squarem", 1, 0.08, [0.5]), ("march", 1, 0.11, [0.5])])
+    assert [row["failed"] for row in rows] == ["True", "True", "False"]
 
 
 def test_each_row_needs_its_iterates(tmp_path, capsys):

@@ -122,10 +122,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "symmetrized": {"symmetry": "laue"},
     "annealed": {"beta_start": "automatic"},
     "march": {
-        "march": (
-            {"iterations": 20, "orientation_stride": 4, "q_fraction": 0.25, "tolerance": 1e-2},
-            {"iterations": 10, "orientation_stride": 2, "q_fraction": 0.5, "tolerance": 1e-2},
-        )
+        "march": ({"iterations": 20, "orientation_stride": 2, "q_fraction": 0.5, "tolerance": 1e-2},),
     },
     "minibatch": {"minibatch": {"iterations": 15, "fraction": 0.1}},
 }
