@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from fewphoton.data import FrameTable, Orientations, PhotonFrames
 from fewphoton.emc.batches import FrameBatch
+from fewphoton.emc.communicator import Communicator, Serial, shard
+from fewphoton.emc.photon_storage import InMemory, PhotonStorage
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
 
@@ -30,10 +32,10 @@ def pixel_rows() -> PixelRows:
     return PixelRows(q, cosine**3 / np.mean(cosine**3), likelihood, rows, N_VOXELS, 10)
 
 
-def transforms() -> NDArray[np.float64]:
+def transforms(n_orientations: int = N_ORIENTATIONS) -> NDArray[np.float64]:
     """Return rotations about a vertical axis of a crystal in a general setting."""
     setting = Orientations.about_axis((1.0, 2.0, 3.0), 11).matrices()[1]
-    scan = Orientations.about_axis((0.0, 1.0, 0.0), N_ORIENTATIONS).matrices()
+    scan = Orientations.about_axis((0.0, 1.0, 0.0), n_orientations).matrices()
     return np.ascontiguousarray(setting @ np.swapaxes(scan, -1, -2))
 
 
@@ -54,27 +56,38 @@ def photon_frames(share: NDArray[np.float64], n_frames: int, rng: np.random.Gene
     return PhotonFrames(indptr, keys % share.size, count, share.size, FrameTable.unknown(n_frames))
 
 
-def build(n_frames: int, batch_frames: int, seed: int) -> tuple[Problem, NDArray[np.float64]]:
-    """Return a problem and a volume to start from."""
+def build(
+    n_frames: int,
+    batch_frames: int,
+    seed: int,
+    communicator: Communicator | None = None,
+    storage: PhotonStorage | None = None,
+    n_orientations: int = N_ORIENTATIONS,
+) -> tuple[Problem, NDArray[np.float64]]:
+    """Return a problem, with the orientations that this rank owns, and a volume to start from."""
+    communicator = communicator or Serial()
+    storage = storage or InMemory()
     rng = np.random.default_rng(seed)
     rows = pixel_rows()
     share = mean_pattern(rows, rng)
-    batches = tuple(
+    batches = (
         FrameBatch.build(photon_frames(share, min(batch_frames, n_frames - first), rng), rows, first)
         for first in range(0, n_frames, batch_frames)
     )
+    first, last = shard(n_orientations, communicator)
     problem = Problem(
         rows=rows,
-        transforms=transforms(),
-        log_prior=np.full(N_ORIENTATIONS, -np.log(N_ORIENTATIONS)),
-        first_orientation=0,
-        n_orientations=N_ORIENTATIONS,
-        batches=batches,
+        transforms=np.ascontiguousarray(transforms(n_orientations)[first:last]),
+        log_prior=np.full(last - first, -np.log(n_orientations)),
+        first_orientation=first,
+        n_orientations=n_orientations,
+        batches=storage.keep(batches, None),
         n_frames=n_frames,
         n_informative_frames=n_frames,
         row_offset=np.log(PHOTONS_PER_FRAME * share),
         log_likelihood_constant=0.0,
     )
-    volume = rng.random((N_VOXELS,) * 3)
+    # The photons were drawn by one rank of a node, so the volume needs a generator of its own.
+    volume = np.random.default_rng([seed, 1]).random((N_VOXELS,) * 3)
     volume *= 2 * PHOTONS_PER_FRAME / rows.n_rows
     return problem, volume

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fewphoton.config import RunConfig, load_run, load_section, sweep_points
+from fewphoton.config import ReconstructConfig, RunConfig, load_run, load_section, sweep_grids, sweep_points
 from fewphoton.config.load import run_schema
+from fewphoton.config.reconstruct import PRESETS
 from fewphoton.config.sweep import frame_chain
 from fewphoton.errors import ConfigError
 
@@ -68,6 +69,18 @@ def test_schema_is_in_step():
         ({"sweep": {"collapse.n_frames": []}}, "list of different values"),
         ({"sweep": {"collapse.n_frames": [2, 2]}}, "list of different values"),
         ({"sweep": {"collapse.n_frames": [2, -1]}}, "greater than or equal to 1"),
+        (
+            {"sweep": {"a": {"collapse.n_frames": [2]}, "b": {"reconstruct.seed": [2]}}},
+            "must name the same parameters",
+        ),
+        ({"sweep": {"a": {"collapse.n_frame": [2]}}}, "did you mean 'collapse.n_frames'?"),
+        ({"scale": "full"}, "there are no scales"),
+        ({"scales": {"full": {}}}, "scale must be one of full; found None"),
+        ({"scale": "ful", "scales": {"full": {}}}, "scale must be one of full; found 'ful'"),
+        (
+            {"scale": "a", "scales": {"a": {}, "b": {"stages": {"collapse": {"n_frame": 3}}}}},
+            "scale b: stages.collapse: unknown key 'n_frame'; did you mean 'n_frames'?",
+        ),
     ],
 )
 def test_mistakes_are_named_with_the_way_out(changes, message):
@@ -116,3 +129,51 @@ def test_unreadable_files_are_typed_errors(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_run(tmp_path / "bad.yaml")
+
+
+def test_the_chosen_scale_is_laid_over_the_rest():
+    scales = {
+        "full": {"sweep": {"collapse.n_frames": [7]}},
+        "small": {"run": "y", "stages": {"reconstruct": {"grid": {"n_voxels": 61}}}},
+    }
+    stages = {"reconstruct": {"grid": {"voxels_per_cell": 5, "n_voxels": 366}, "seed": 4}}
+    full, small = (run(scale=name, scales=scales, stages=stages) for name in ("full", "small"))
+    assert (full.run, full.stages.reconstruct.grid.n_voxels) == ("x", 366)
+    assert full.sweep == {"collapse.n_frames": [7]}
+    grid = small.stages.reconstruct.grid
+    assert (small.run, grid.n_voxels, grid.voxels_per_cell, small.stages.reconstruct.seed) == ("y", 61, 5, 4)
+
+
+def test_grids_of_a_sweep_are_joined():
+    first = {"collapse.n_frames": [5, 50], "reconstruct.seed": [0]}
+    second = {"collapse.n_frames": [50], "reconstruct.seed": [0, 1]}
+    config = run(sweep={"a": first, "b": second})
+    assert [point.folder for point in sweep_points(config)] == [
+        "collapse.n_frames~5,reconstruct.seed~0",
+        "collapse.n_frames~50,reconstruct.seed~0",
+        "collapse.n_frames~50,reconstruct.seed~1",
+    ]
+    assert {name: len(points) for name, points in sweep_grids(config).items()} == {"a": 2, "b": 2}
+    assert {name: len(points) for name, points in sweep_grids(run()).items()} == {"all": 1}
+
+
+@pytest.mark.parametrize("base", ["none", "recommended"])
+def test_a_swept_preset_fills_in_what_is_not_given(base):
+    stages = {"reconstruct": {"preset": base, "seed": 3}}
+    config = run(sweep={"reconstruct.preset": ["none", "recommended", "annealed"]}, stages=stages)
+    plain, recommended, annealed = (point.section(config, "reconstruct") for point in sweep_points(config))
+    assert (plain["acceleration"], plain["symmetry"], plain["beta_start"]) == ("none", "none", 1.0)
+    assert (recommended["acceleration"], recommended["symmetry"]) == ("squarem", "laue")
+    assert (annealed["acceleration"], annealed["beta_start"], annealed["seed"]) == ("none", "automatic", 3)
+
+
+def test_every_preset_is_valid_and_given_keys_win():
+    for preset in PRESETS:
+        assert ReconstructConfig(preset=preset).preset == preset
+    assert ReconstructConfig(preset="recommended", symmetry="none").symmetry == "none"
+
+
+def test_exposures_that_share_a_pattern_must_fill_batches():
+    simulate = {"structure": "s", "exposures_per_pattern": 20, "frames_per_batch": 1000, "chunk_frames": 250}
+    with pytest.raises(ConfigError, match=r"chunk_frames \(250\) must be a multiple of exposures_per_pattern"):
+        run(datasets={"a": {"simulate": simulate}})

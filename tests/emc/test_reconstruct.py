@@ -3,7 +3,7 @@ import pytest
 from pydantic import ValidationError
 
 from fewphoton.config import ReconstructConfig
-from fewphoton.config.reconstruct import RECOMMENDED
+from fewphoton.config.reconstruct import PRESETS
 from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.emc.communicator import Serial
 from fewphoton.emc.held_out import held_out_frames
@@ -154,7 +154,8 @@ def test_options_are_off_by_default(result):
 def test_explicit_keys_win_over_the_preset():
     filled = ReconstructConfig(preset="recommended")
     assert all(
-        getattr(filled, key) == getattr(ReconstructConfig(**{key: value}), key) for key, value in RECOMMENDED.items()
+        getattr(filled, key) == getattr(ReconstructConfig(**{key: value}), key)
+        for key, value in PRESETS["recommended"].items()
     )
     assert filled != ReconstructConfig()
     assert ReconstructConfig(preset="recommended", acceleration="none", symmetry="none").symmetry == "none"

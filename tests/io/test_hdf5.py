@@ -1,8 +1,11 @@
+import contextlib
+import resource
+
 import h5py
 import numpy as np
 import pytest
 
-from fewphoton.errors import InputFileError
+from fewphoton.errors import InputFileError, OutputFileError
 from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
 
 
@@ -56,3 +59,44 @@ def test_files_that_are_none(tmp_path):
         pass
     with pytest.raises(InputFileError, match="is a folder"), opened(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("limit", [1_000, 50_000, 700_000, 900_000])
+def test_a_disk_that_fills_anywhere_is_a_typed_error_and_leaves_the_former(tmp_path, limit):
+    path = tmp_path / "x.h5"
+    with created(path) as file:
+        file["former"] = 1
+    former = path.read_bytes()
+    rng = np.random.default_rng(0)
+
+    def write() -> None:
+        with created(path) as file:
+            for number in range(10):
+                store(file, f"group/{number}", rng.random(10_000))
+                assert file[f"group/{number}"].shape == (10_000,)
+
+    _, hard = soft_and_hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        # 800 kB of random numbers do not fit below any but the last limit, not even compressed.
+        with (
+            pytest.raises(OutputFileError, match=r"x\.h5: cannot be written: File too large")
+            if limit < 800_000
+            else (contextlib.nullcontext())
+        ):
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft_and_hard)
+    assert [item.name for item in tmp_path.iterdir()] == ["x.h5"]
+    assert (path.read_bytes() == former) == (limit < 800_000)
+
+
+def test_an_error_of_the_block_is_passed_on(tmp_path):
+    def failing() -> None:
+        with created(tmp_path / "x.h5") as file:
+            file["a"] = 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert list(tmp_path.iterdir()) == []

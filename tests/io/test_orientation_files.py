@@ -1,11 +1,11 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import h5py
 import numpy as np
 import pytest
 
 from fewphoton.data import FrameOrientations
-from fewphoton.errors import InputFileError
+from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.orientation_files import read_orientation_file, write_orientation_file
 
 
@@ -47,6 +47,18 @@ def test_round_trip(path, orientations):
         np.testing.assert_array_equal(getattr(found, column.name), getattr(orientations, column.name))
         if getattr(found, column.name) is not None:
             assert getattr(found, column.name).dtype == getattr(orientations, column.name).dtype
+    assert found.fluence is None
+    assert found.background_photons is None
+
+
+def test_fluence_and_background_round_trip(tmp_path, orientations, provenance):
+    given = replace(orientations, fluence=np.array([0.5, 0.0, 1.5]), background_photons=np.array([3.0, 0.0, 9.0]))
+    write_orientation_file(tmp_path / "more.h5", given, provenance)
+    found = read_orientation_file(tmp_path / "more.h5")
+    np.testing.assert_array_equal(found.fluence, given.fluence)
+    np.testing.assert_array_equal(found.background_photons, given.background_photons)
+    with pytest.raises(DataError, match="fluence"):
+        replace(orientations, fluence=np.ones(2))
 
 
 def test_no_frames_round_trip(tmp_path, provenance):

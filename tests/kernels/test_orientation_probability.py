@@ -50,7 +50,9 @@ def prior():
 def joined(photons, table, start, prior, beta):
     probability = np.full((N_FRAMES, N_COLUMNS), np.nan, dtype=np.float32)
     largest, sums = np.empty(N_FRAMES), np.empty((N_FRAMES, 3))
-    kernels.posterior_rows(*photons, table, start, np.log(prior), beta, probability, largest, sums)
+    kernels.posterior_rows(
+        *photons, table, start, np.ones(N_FRAMES, np.float32), np.log(prior), beta, probability, largest, sums
+    )
     return probability, largest, sums
 
 

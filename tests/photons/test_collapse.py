@@ -78,3 +78,11 @@ def test_an_orientation_stays_known_where_all_frames_of_a_group_share_it():
     np.testing.assert_array_equal(summed.table.quaternion[[0, 2, 3]], turns[[0, 2, 2]])
     assert np.isnan(summed.table.quaternion[1]).all()
     assert sum_frames(frames, np.array([0, 6])).table.quaternion is None
+
+
+def test_true_fluence_and_background_are_averaged_over_exposures():
+    table = replace(FrameTable.unknown(4), true_fluence=np.array([1.0, 2.0, 4.0, 5.0]), n_exposures=[1, 3, 1, 1])
+    frames = PhotonFrames.from_dense(np.ones((4, 3), dtype=np.uint32), table)
+    found = sum_frames(frames, np.array([0, 2, 4]))
+    np.testing.assert_allclose(found.table.true_fluence, [1.75, 4.5])
+    assert found.table.true_background is None

@@ -2,72 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from fewphoton.cli import main
-from fewphoton.io.crystal_description import write_crystal
+from fewphoton.evaluate.integrate import integrate
+from fewphoton.io.iterate_traces import read_iterate_trace
 from fewphoton.io.metrics import read_metrics, read_table
 from fewphoton.io.orientation_files import read_orientation_file
 from fewphoton.io.photon_files import write_photon_file
 from fewphoton.io.provenance import Provenance
 from fewphoton.io.volumes import read_volume_file
-from tests.emc.conftest import SIMULATION, structure
+from tests.stages.reconstruct_runs import EVERYTHING, arguments, killed_after, launcher, write_inputs
 
 OUTPUTS = ("volume.h5", "orientations.h5")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    from fewphoton.data import PhotonFrames
-    from fewphoton.simulate.rotation_experiment import RotationExperiment, exposures
-
-    place = tmp_path_factory.mktemp("reconstruct")
-    experiment = RotationExperiment.build(SIMULATION, structure())
-    photons = PhotonFrames.concatenate([frames for frames, _ in exposures(experiment, SIMULATION)])
-    write_crystal(place / "crystal.yaml", experiment.crystal, experiment.rotation_axis)
-    with write_photon_file(
-        place / "frames.h5", experiment.detector, experiment.beam, Provenance("test", {}, {})
-    ) as writer:
-        writer.append(photons)
-    return place
-
-
-def arguments(
-    folder: Path, name: str, *extra: str, iterations: int = 12, options: dict[str, Any] | None = None
-) -> list[str]:
-    out = folder / name
-    config = {
-        "grid": {"voxels_per_cell": 4},
-        "n_orientations": 160,
-        "axis_margin_pixels": 2,
-        "start_width_voxels": 1,
-        "q_max_inv_angstrom": 0.55,
-        "max_iterations": iterations,
-        "tolerance": 0,
-        "checkpoint_every": 3,
-        **(options or {}),
-    }
-    files = ["--frames", str(folder / "frames.h5"), "--crystal", str(folder / "crystal.yaml")]
-    for flag, file in (
-        ("volume", "volume.h5"),
-        ("orientations", "orientations.h5"),
-        ("iterations", "iterations.csv"),
-        ("metrics", "metrics.json"),
-        ("checkpoint", "checkpoint.h5"),
-    ):
-        files += [f"--{flag}", str(out / file)]
-    return ["reconstruct", *files, "--config-json", json.dumps(config), "--threads", "1", *extra]
+    return write_inputs(tmp_path_factory.mktemp("reconstruct"))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +45,23 @@ def test_outputs_tell_the_run(serial):
     assert found.halves is not None
     assert found.crystal.space_group == "P 21 21 21"
     assert len(read_orientation_file(serial / "orientations.h5")) == 400
+
+
+def test_the_last_traced_iterate_is_the_result(serial):
+    found = read_volume_file(serial / "volume.h5")
+    trace = read_iterate_trace(serial / "trace.h5")
+    expected = integrate(found.volume, found.crystal, 1.0)
+    np.testing.assert_array_equal(trace.iteration, np.arange(1, 13))
+    np.testing.assert_array_equal(trace.hkl, expected.hkl)
+    np.testing.assert_allclose(trace.intensity[-1], expected.intensity, rtol=1e-12)
+    assert (np.diff(trace.seconds) > 0).all()
+    assert not np.allclose(trace.intensity[0], trace.intensity[-1], rtol=0.1)
+
+
+def test_spheres_that_overlap_are_refused_before_any_iteration(folder, capsys):
+    assert main([*arguments(folder, "overlap", "--quiet"), "--set", "trace_radius_voxels=3"]) == 1
+    assert "overlap" in capsys.readouterr().err
+    assert not (folder / "overlap" / "volume.h5").exists()
 
 
 @pytest.mark.mpi
@@ -155,21 +132,6 @@ def test_a_broken_checkpoint_is_a_typed_error_and_its_removal_helps(folder, seri
     assert (place / "volume.h5").read_bytes() == (serial / "volume.h5").read_bytes()
 
 
-EVERYTHING: dict[str, Any] = {
-    "march": [{"iterations": 3, "orientation_stride": 2, "q_fraction": 0.6}],
-    "minibatch": {"iterations": 2, "fraction": 0.5},
-    "acceleration": "squarem",
-    "symmetry": "laue",
-    "held_out": {"fraction": 0.1, "every": 4, "patience": 9},
-}
-
-
-def launcher() -> str:
-    found = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert found, "mpiexec is missing: install the extra bundled-mpi"
-    return found
-
-
 @pytest.fixture(scope="module")
 def with_everything(folder) -> Path:
     assert main(arguments(folder, "everything", "--quiet", options=EVERYTHING)) == 0
@@ -186,37 +148,16 @@ def test_options_are_told(with_everything):
     assert read_metrics(with_everything / "metrics.json")["stopped_by"] == "iterations"
 
 
-def killed_after(folder: Path, name: str, number: int, options: dict[str, Any]) -> Path:
-    """A run that ended with the checkpoint of iteration ``number``, as a killed job leaves it."""
-    import h5py
-
-    from fewphoton.emc import reconstruct as loop
-
-    class Killed(Exception):
-        pass
-
-    def dying(state: Any, *rest: Any) -> Any:
-        if len(state.records) == number:
-            raise Killed
-        return advance(state, *rest)
-
-    advance = loop._advance
-    words = arguments(folder, name, "--quiet", options=options | {"checkpoint_every": number})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_advance", dying)
-        with pytest.raises(Killed):
-            main(words)
-    with h5py.File(folder / name / "checkpoint.h5") as file:
-        assert len(file["records/iteration"]) == number
-    return folder / name
-
-
 @pytest.mark.parametrize("number", [1, 3, 5, 7, 10])
 def test_options_resume_to_the_same_bytes(folder, with_everything, number):
     place = killed_after(folder, f"resumed{number}", number, EVERYTHING)
     assert main(arguments(folder, place.name, "--quiet", options=EVERYTHING)) == 0
     for name in OUTPUTS:
         assert (place / name).read_bytes() == (with_everything / name).read_bytes()
+    found, whole = (read_iterate_trace(where / "trace.h5") for where in (place, with_everything))
+    np.testing.assert_array_equal(found.iteration, whole.iteration)
+    np.testing.assert_array_equal(found.intensity, whole.intensity)
+    assert (np.diff(found.seconds) > 0).all()
 
 
 @pytest.mark.mpi

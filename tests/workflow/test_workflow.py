@@ -104,6 +104,18 @@ def test_a_misspelt_key_stops_before_any_job(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_the_background_shape_goes_to_points_that_look_for_background(tmp_path):
+    content = small_run()
+    content["datasets"]["tiles"]["background"] = str(tmp_path / "shape.h5")
+    content["sweep"] = {"reconstruct.background": ["none", "per_frame"]}
+    config = tmp_path / "background.yaml"
+    config.write_text(yaml.safe_dump(content))
+    (tmp_path / "shape.h5").touch()
+    plan = snakemake(tmp_path, config, "--dry-run", "--printshellcmds").stdout
+    commands = [line for line in plan.splitlines() if "fewphoton reconstruct " in line]
+    assert sorted("--background" in command for command in commands) == [False, True]
+
+
 def test_raw_adu_become_a_patterson_map(finished):
     rows = read_table(finished[0] / "results/small/metrics.csv")
     assert [row["collapse.n_frames"] for row in rows] == ["2", "4"]

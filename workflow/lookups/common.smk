@@ -2,11 +2,13 @@
 
 import json
 
-from fewphoton.config import RunConfig, sweep_points
+from fewphoton.config import RunConfig, sweep_grids, sweep_points
 from fewphoton.config.load import check_section
 from fewphoton.config.sweep import BASE, ORDER, frame_chain
 
 RUN = check_section(RunConfig, config, "configuration")
+# What the chosen scale replaces, for the report's front page.
+config.update(run=RUN.run, title=RUN.title)
 RESULTS = f"results/{RUN.run}"
 POINTS = {point.folder: point for point in sweep_points(RUN)}
 AT = {
@@ -14,6 +16,16 @@ AT = {
     for stage in ORDER
 }
 CHAIN = ["count_photons", *frame_chain(RUN)]
+GRIDS = sweep_grids(RUN)
+# Frames merged with shuffled angles know nothing of how a reconstruction found its own.
+SHUFFLED = {
+    point.without("reconstruct").folder: point.without("reconstruct")
+    for point in AT["evaluate"].values()
+}
+SHUFFLED_FRAMES = {
+    point.without("evaluate").folder: point.without("evaluate")
+    for point in SHUFFLED.values()
+}
 SOURCES = {
     kind: [
         name
@@ -32,6 +44,11 @@ SOURCES = {
 }
 RECONSTRUCTED = SOURCES["simulate"] + SOURCES["raw"] + SOURCES["scan"]
 ROTATED = SOURCES["simulate_particles"] + SOURCES["simulate_serial"]
+COUNTED = [
+    name
+    for name in SOURCES["simulate"] + SOURCES["raw"]
+    if not RUN.datasets[name].simulate or RUN.datasets[name].simulate.readout
+]
 SEPARATED = SOURCES["frames"] + SOURCES["simulate_stills"]
 HALVED = [name for name, dataset in RUN.datasets.items() if dataset.split is not None]
 REFERENCED = [
@@ -41,6 +58,7 @@ REFERENCED = [
 
 wildcard_constraints:
     dataset="|".join(RUN.datasets),
+    grid="|".join(GRIDS),
     point="[^/]+",
 
 
@@ -63,6 +81,8 @@ def source_frames(dataset, point):
     if dataset in SOURCES["scan"]:
         folder = "split" if dataset in HALVED else "import_scan"
         return f"{RESULTS}/{dataset}/{folder}/frames.h5"
+    if dataset in SOURCES["simulate"] and dataset not in COUNTED:
+        return f"{RESULTS}/{dataset}/simulate/frames.h5"
     stage = "count_photons"
     if RUN.stages.import_sparse is not None and dataset in SOURCES["raw"]:
         stage = "import_sparse"

@@ -18,13 +18,17 @@ def evaluate_inputs(wildcards):
 
 
 def shuffled_inputs(wildcards):
-    """Return the inputs of evaluate for the same frames merged with shuffled angles."""
-    point = AT["evaluate"][wildcards.point].until("reconstruct").folder
-    files = evaluate_inputs(wildcards)
-    files.pop("orientations")
-    files["volume"] = (
-        f"{RESULTS}/{wildcards.dataset}/assemble_shuffled/{point}/volume.h5"
-    )
+    """Return the inputs of evaluate for frames merged with shuffled angles."""
+    dataset, point = wildcards.dataset, SHUFFLED[wildcards.point]
+    folder = point.without("evaluate").folder
+    files = {
+        "volume": f"{RESULTS}/{dataset}/assemble_shuffled/{folder}/volume.h5",
+        "frames": frames_after(CHAIN[-1], dataset, point),
+    }
+    if dataset in REFERENCED:
+        files["reference"] = f"{RESULTS}/{dataset}/assemble/volume.h5"
+    if dataset in SOURCES["simulate"]:
+        files["truth"] = f"{RESULTS}/{dataset}/simulate/truth.h5"
     return files
 
 
@@ -34,7 +38,7 @@ def shuffled_metrics():
         name in SOURCES["simulate"] or name in HALVED for name in RECONSTRUCTED
     )
     return [
-        f"{RESULTS}/{dataset}/evaluate_shuffled/{folder}/metrics.json"
+        f"{RESULTS}/{dataset}/evaluate_shuffled/{AT['evaluate'][folder].without('reconstruct').folder}/metrics.json"
         for dataset, folder in ALL_POINTS
         if known
     ]
@@ -81,3 +85,19 @@ def table_columns(wildcards):
         for dataset, folder in ALL_POINTS + ROTATED_POINTS
     ]
     return json.dumps({"columns": rows})
+
+
+def of_reconstructions(name, *stages):
+    """Return the files ``name`` of these stages for all points, stage by stage."""
+    return [
+        f"{RESULTS}/{dataset}/{stage}/{(AT['evaluate'] | AT['reconstruct'])[folder].until('reconstruct').folder}/{name}"
+        for stage in stages
+        for dataset, folder in ALL_POINTS + ROTATED_POINTS
+    ]
+
+
+COMPARED_PRESETS = RECONSTRUCTED == REFERENCED and any(
+    (stage, key) == ("reconstruct", "preset")
+    for point in POINTS.values()
+    for stage, key, _ in point.values
+)

@@ -24,12 +24,12 @@ def point_inputs(**names):
     return paths
 
 
-def dataset_files(stage, name):
-    """Return the files of all points of a dataset."""
+def grid_files(stage, name):
+    """Return the files of the points of one section of the sweep."""
     return lambda wildcards: list(
         dict.fromkeys(
             f"{RESULTS}/{wildcards.dataset}/{stage}/{point.until(stage).folder}/{name}"
-            for point in POINTS.values()
+            for point in GRIDS[wildcards.grid]
         )
     )
 
@@ -45,14 +45,29 @@ def label_of(stage, key, value):
     return usual.get(f"{stage}.{key}", f"{key} {{}}").format(value)
 
 
-def labels_at(stage):
-    """Return the names of all points as a stage sees them."""
-    return list(
-        dict.fromkeys(
-            ", ".join(label_of(*item) for item in point.until(stage).values) or "base"
-            for point in POINTS.values()
+def labelled(name, stage):
+    """Return the parameters of a figure whose curves are the points of a section, named by what varies in it."""
+
+    def parameters(wildcards):
+        points = list(
+            dict.fromkeys(point.until(stage) for point in GRIDS[wildcards.grid])
         )
-    )
+        varying = [
+            len({point.values[place] for point in points}) > 1
+            for place in range(len(points[0].values))
+        ]
+        labels = [
+            ", ".join(
+                label_of(*item)
+                for item, varies in zip(point.values, varying)
+                if varies or len(points) == 1
+            )
+            or "base"
+            for point in points
+        ]
+        return figure(name, labels=labels)
+
+    return parameters
 
 
 def sweep_figure():
@@ -61,6 +76,16 @@ def sweep_figure():
     if names in ([], ["collapse.n_frames"]):
         return figure("sweep", x="photons_per_frame_mean", series="dataset")
     return figure("sweep", x=names[0], series=names[1] if len(names) > 1 else "dataset")
+
+
+def study_figure():
+    """Return the parameters of the study figure: photons per frame, or what stands for them, run along the axis."""
+    names = [f"{stage}.{key}" for stage, key, _ in next(iter(POINTS.values())).values]
+    usual = ("thin.photons_per_frame", "collapse.n_frames", "add_background.percent")
+    return figure(
+        "convergence_study",
+        x=next((name for name in usual if name in names), "photons_per_frame_mean"),
+    )
 
 
 def reference_argument(wildcards):
@@ -76,21 +101,29 @@ def all_figures():
         f"{RESULTS}/{dataset}/figures/{folder}/{name}.png"
         for dataset, folder in ALL_POINTS
         for name in per_point
+        if RUN.figures == "all"
     ]
     for dataset in RECONSTRUCTED:
         names = [
-            "powder",
             "convergence",
             "bragg_diffuse",
             *(["r_factor"] if dataset in REFERENCED else []),
         ]
-        files += [f"{RESULTS}/{dataset}/figures/{name}.png" for name in names]
+        files.append(f"{RESULTS}/{dataset}/figures/powder.png")
+        files += [
+            f"{RESULTS}/{dataset}/figures/{grid}/{name}.png"
+            for grid in GRIDS
+            for name in names
+            if RUN.figures == "all"
+        ]
     files += [
         f"{RESULTS}/{dataset}/figures/{folder}/{name}.png"
         for dataset, folder in ROTATED_POINTS
         for name in ("frames", "rotations", "volume_slices")
     ]
     files += [f"{RESULTS}/{dataset}/figures/convergence.png" for dataset in ROTATED]
-    if len(ALL_POINTS) > 1:
+    if COMPARED_PRESETS:
+        files.append(f"{RESULTS}/figures/convergence_study.png")
+    elif len(ALL_POINTS) > 1:
         files.append(f"{RESULTS}/figures/sweep.png")
     return files

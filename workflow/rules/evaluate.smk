@@ -17,7 +17,8 @@ rule evaluate:
     conda:
         "../../envs/core.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        # The grid of the volume and of what it is compared with, and their half sets.
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         config=section_of("evaluate"),
@@ -46,6 +47,40 @@ use rule evaluate as evaluate_shuffled with:
         f"{RESULTS}/{{dataset}}/logs/evaluate_shuffled/{{point}}.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/evaluate_shuffled/{{point}}.tsv"
+    params:
+        config=lambda wildcards: json.dumps(
+            SHUFFLED[wildcards.point].section(RUN, "evaluate")
+        ),
+        comparisons=lambda wildcards, input: " ".join(
+            f"--{role} {input[role]}"
+            for role in ("reference", "truth")
+            if role in input.keys()
+        ),
+
+
+rule score_iterates:
+    input:
+        trace=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/trace.h5",
+        reference=f"{RESULTS}/{{dataset}}/assemble/volume.h5",
+    output:
+        iterates=f"{RESULTS}/{{dataset}}/score_iterates/{{point}}/iterates.csv",
+        metrics=f"{RESULTS}/{{dataset}}/score_iterates/{{point}}/metrics.json",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/score_iterates/{{point}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/score_iterates/{{point}}.tsv"
+    wildcard_constraints:
+        dataset=only(REFERENCED),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        config=json.dumps({"low_q_fraction": RUN.stages.evaluate.low_q_fraction}),
+    shell:
+        "fewphoton score-iterates --trace {input.trace} --reference {input.reference} "
+        "--iterates {output.iterates} --metrics {output.metrics} --config-json {params.config:q} 2> {log}"
 
 
 rule evaluate_rotations:
@@ -78,14 +113,11 @@ rule collect_metrics:
     input:
         shuffled=shuffled_metrics(),
         evaluate=[score_of(*point) for point in ALL_POINTS + ROTATED_POINTS],
-        reconstruct=[
-            f"{RESULTS}/{dataset}/reconstruct/{POINTS[folder].until('reconstruct').folder}/metrics.json"
-            for dataset, folder in ALL_POINTS
-        ]
-        + [
-            f"{RESULTS}/{dataset}/reconstruct/{folder}/metrics.json"
-            for dataset, folder in ROTATED_POINTS
-        ],
+        reconstruct=of_reconstructions(
+            "metrics.json",
+            "reconstruct",
+            *(["score_iterates"] if RECONSTRUCTED == REFERENCED and not ROTATED else []),
+        ),
     output:
         table=report(
             f"{RESULTS}/metrics.csv",
@@ -108,3 +140,45 @@ rule collect_metrics:
     shell:
         "fewphoton collect-metrics --metrics {input.evaluate} --more-metrics {input.reconstruct} "
         "{params.by_chance} --table {output.table} --config-json {params.config:q} 2> {log}"
+
+
+rule tabulate_convergence:
+    input:
+        table=rules.collect_metrics.output.table,
+        iterates=of_reconstructions("iterates.csv", "score_iterates"),
+    output:
+        convergence=report(
+            f"{RESULTS}/convergence.csv",
+            caption="../report/convergence_table.rst",
+            category="0 Summary",
+            labels={"table": "convergence"},
+        ),
+    log:
+        f"{RESULTS}/logs/tabulate_convergence.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    shell:
+        "fewphoton tabulate-convergence --table {input.table} --iterates {input.iterates} "
+        "--convergence {output.convergence} 2> {log}"
+
+
+rule compare_published:
+    input:
+        table=rules.collect_metrics.output.table,
+        published=str(RUN.published) if RUN.published else [],
+    output:
+        comparison=report(
+            f"{RESULTS}/published.csv",
+            caption="../report/published.rst",
+            category="0 Summary",
+            labels={"table": "beside published values"},
+        ),
+    log:
+        f"{RESULTS}/logs/compare_published.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    shell:
+        "fewphoton compare-published --table {input.table} --published {input.published} "
+        "--comparison {output.comparison} 2> {log}"

@@ -115,22 +115,26 @@ rule draw_volume_slices:
 
 rule draw_convergence:
     input:
-        iterations=dataset_files("reconstruct", "iterations.csv"),
-        metrics=dataset_files("reconstruct", "metrics.json"),
+        iterations=grid_files("reconstruct", "iterations.csv"),
+        metrics=grid_files("reconstruct", "metrics.json"),
     output:
         report(
-            f"{RESULTS}/{{dataset}}/figures/convergence.png",
+            f"{RESULTS}/{{dataset}}/figures/{{grid}}/convergence.png",
             caption="../report/convergence.rst",
             category="2 Reconstruction",
-            labels={"dataset": "{dataset}", "point": "all", "figure": "convergence"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "{grid}",
+                "figure": "convergence",
+            },
         ),
     log:
-        f"{RESULTS}/{{dataset}}/logs/figures/convergence.log",
+        f"{RESULTS}/{{dataset}}/logs/figures/{{grid}}/convergence.log",
     localrule: True
     conda:
         "../../envs/core.yaml"
     params:
-        config=figure("convergence", labels=labels_at("reconstruct")),
+        config=labelled("convergence", "reconstruct"),
     shell:
         "fewphoton draw-figure --iterations {input.iterations} --metrics {input.metrics} --figure {output} "
         "--config-json {params.config:q} 2> {log}"
@@ -138,48 +142,52 @@ rule draw_convergence:
 
 rule draw_bragg_diffuse:
     input:
-        shells=dataset_files("evaluate", "shells.csv"),
+        shells=grid_files("evaluate", "shells.csv"),
     output:
         report(
-            f"{RESULTS}/{{dataset}}/figures/bragg_diffuse.png",
+            f"{RESULTS}/{{dataset}}/figures/{{grid}}/bragg_diffuse.png",
             caption="../report/bragg_diffuse.rst",
             category="3 Evaluation",
             labels={
                 "dataset": "{dataset}",
-                "point": "all",
+                "point": "{grid}",
                 "figure": "Bragg to diffuse ratio",
             },
         ),
     log:
-        f"{RESULTS}/{{dataset}}/logs/figures/bragg_diffuse.log",
+        f"{RESULTS}/{{dataset}}/logs/figures/{{grid}}/bragg_diffuse.log",
     localrule: True
     conda:
         "../../envs/core.yaml"
     params:
-        config=figure("bragg_diffuse", labels=labels_at("evaluate")),
+        config=labelled("bragg_diffuse", "evaluate"),
     shell:
         "fewphoton draw-figure --shells {input.shells} --figure {output} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_r_factor:
     input:
-        shells=dataset_files("evaluate", "shells.csv"),
+        shells=grid_files("evaluate", "shells.csv"),
     output:
         report(
-            f"{RESULTS}/{{dataset}}/figures/r_factor.png",
+            f"{RESULTS}/{{dataset}}/figures/{{grid}}/r_factor.png",
             caption="../report/r_factor.rst",
             category="3 Evaluation",
-            labels={"dataset": "{dataset}", "point": "all", "figure": "R(high-low)"},
+            labels={
+                "dataset": "{dataset}",
+                "point": "{grid}",
+                "figure": "R(high-low)",
+            },
         ),
     log:
-        f"{RESULTS}/{{dataset}}/logs/figures/r_factor.log",
+        f"{RESULTS}/{{dataset}}/logs/figures/{{grid}}/r_factor.log",
     wildcard_constraints:
         dataset=only(REFERENCED),
     localrule: True
     conda:
         "../../envs/core.yaml"
     params:
-        config=figure("r_factor", labels=labels_at("evaluate")),
+        config=labelled("r_factor", "evaluate"),
     shell:
         "fewphoton draw-figure --shells {input.shells} --figure {output} --config-json {params.config:q} 2> {log}"
 
@@ -252,6 +260,55 @@ rule draw_sweep:
         config=sweep_figure(),
     shell:
         "fewphoton draw-figure --table {input.table} --figure {output} --config-json {params.config:q} 2> {log}"
+
+
+rule draw_convergence_study:
+    input:
+        table=rules.tabulate_convergence.output.convergence,
+    output:
+        report(
+            f"{RESULTS}/figures/convergence_study.png",
+            caption="../report/convergence_study.rst",
+            category="0 Summary",
+            labels={"dataset": "all", "point": "all", "figure": "convergence study"},
+        ),
+    log:
+        f"{RESULTS}/logs/figures/convergence_study.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=study_figure(),
+    shell:
+        "fewphoton draw-figure --table {input.table} --figure {output} --config-json {params.config:q} 2> {log}"
+
+
+rule draw_rotations:
+    input:
+        shells=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/shells.csv",
+        errors=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/errors.csv",
+        metrics=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/metrics.json",
+    output:
+        report(
+            f"{RESULTS}/{{dataset}}/figures/{{point}}/rotations.png",
+            caption="../report/rotations.rst",
+            category="2 Reconstruction",
+            labels={
+                "dataset": "{dataset}",
+                "point": "{point}",
+                "figure": "recovered rotations and correlations",
+            },
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/figures/{{point}}/rotations.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=figure("rotations"),
+    shell:
+        "fewphoton draw-figure --shells {input.shells} --errors {input.errors} --metrics {input.metrics} "
+        "--figure {output} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_rotations:

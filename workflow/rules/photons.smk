@@ -12,7 +12,7 @@ rule count_photons:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/count_photons/{{point}}.tsv"
     wildcard_constraints:
-        dataset=only(SOURCES["simulate"] + SOURCES["raw"]),
+        dataset=only(COUNTED),
     conda:
         "../../envs/core.yaml"
     threads: 2

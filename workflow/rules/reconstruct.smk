@@ -5,11 +5,13 @@ rule reconstruct:
     input:
         frames=frames_before("reconstruct"),
         crystal=lambda wildcards: crystal_of(wildcards.dataset),
+        background=background_shape,
     output:
         volume=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/volume.h5",
         orientations=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/orientations.h5",
         iterations=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/iterations.csv",
         metrics=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/metrics.json",
+        trace=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/trace.h5",
     log:
         f"{RESULTS}/{{dataset}}/logs/reconstruct/{{point}}.log",
     benchmark:
@@ -27,6 +29,9 @@ rule reconstruct:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         config=section_of("reconstruct"),
+        background=lambda wildcards, input: (
+            f"--background {input.background}" if input.background else ""
+        ),
         # The checkpoint is no output: snakemake would remove it when the job fails, just when it is needed.
         checkpoint=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/checkpoint.h5",
         launch=lambda wildcards, resources: (
@@ -38,15 +43,20 @@ rule reconstruct:
     shell:
         # Threads of the job are shared out over its ranks.
         "{params.launch} fewphoton reconstruct --frames {input.frames} --crystal {input.crystal} "
+        "{params.background} "
         "--volume {output.volume} --orientations {output.orientations} --iterations {output.iterations} "
-        "--metrics {output.metrics} --checkpoint {params.checkpoint} "
+        "--metrics {output.metrics} --checkpoint {params.checkpoint} --trace {output.trace} "
         "--threads $(( {threads} / {resources.tasks} > 0 ? {threads} / {resources.tasks} : 1 )) "
         "{params.ranks} --config-json {params.config:q} 2> {log}"
 
 
 rule assemble_shuffled:
     input:
-        frames=frames_before("reconstruct"),
+        frames=lambda wildcards: frames_after(
+            CHAIN[-1],
+            wildcards.dataset,
+            SHUFFLED_FRAMES[wildcards.point],
+        ),
         crystal=lambda wildcards: crystal_of(wildcards.dataset),
     output:
         volume=f"{RESULTS}/{{dataset}}/assemble_shuffled/{{point}}/volume.h5",

@@ -15,7 +15,7 @@ rule simulate_rotation:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/simulate_rotation.tsv"
     wildcard_constraints:
-        dataset=only(SOURCES["simulate"]),
+        dataset=only(name for name in SOURCES["simulate"] if name in COUNTED),
     conda:
         "../../envs/core.yaml"
     threads: 2
@@ -26,6 +26,34 @@ rule simulate_rotation:
         config=simulation("simulate"),
     shell:
         "fewphoton simulate-rotation --raw {output.raw} --frames {output.frames} --geometry {output.geometry} "
+        "--crystal {output.crystal} --truth {output.truth} --threads {threads} --config-json {params.config:q} "
+        "2> {log}"
+
+
+rule simulate_photons:
+    input:
+        structure=structure_file("simulate"),
+    output:
+        frames=f"{RESULTS}/{{dataset}}/simulate/frames.h5",
+        geometry=f"{RESULTS}/{{dataset}}/simulate/geometry.yaml",
+        crystal=f"{RESULTS}/{{dataset}}/simulate/crystal.yaml",
+        truth=f"{RESULTS}/{{dataset}}/simulate/truth.h5",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/simulate_photons.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/simulate_photons.tsv"
+    wildcard_constraints:
+        dataset=only(name for name in SOURCES["simulate"] if name not in COUNTED),
+    conda:
+        "../../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        config=simulation("simulate"),
+    shell:
+        "fewphoton simulate-rotation --frames {output.frames} --geometry {output.geometry} "
         "--crystal {output.crystal} --truth {output.truth} --threads {threads} --config-json {params.config:q} "
         "2> {log}"
 

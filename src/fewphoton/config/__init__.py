@@ -1,7 +1,12 @@
 """Typed configuration: one frozen model a stage, all described, unknown keys refused with the near miss."""
 
 from fewphoton.config.dataset import CrystalConfig, DatasetConfig, FetchConfig, FramesSource, RawSource, ScanSource
-from fewphoton.config.evaluate import EvaluateConfig
+from fewphoton.config.evaluate import (
+    ComparePublishedConfig,
+    EvaluateConfig,
+    ScoreIteratesConfig,
+    TabulateConvergenceConfig,
+)
 from fewphoton.config.evaluate_rotations import EvaluateRotationsConfig
 from fewphoton.config.figure import DrawFigureConfig
 from fewphoton.config.frames import (
@@ -29,13 +34,14 @@ from fewphoton.config.simulate_particles import SimulateParticlesConfig
 from fewphoton.config.simulate_serial import SimulateSerialConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
-from fewphoton.config.sweep import SweepPoint, sweep_points
+from fewphoton.config.sweep import SweepPoint, sweep_grids, sweep_points
 
 __all__ = [
     "AddBackgroundConfig",
     "AssembleConfig",
     "CollapseConfig",
     "CollectMetricsConfig",
+    "ComparePublishedConfig",
     "CountPhotonsConfig",
     "CrystalConfig",
     "DatasetConfig",
@@ -55,6 +61,7 @@ __all__ = [
     "ReconstructConfig",
     "RunConfig",
     "ScanSource",
+    "ScoreIteratesConfig",
     "SimulateParticlesConfig",
     "SimulateRotationConfig",
     "SimulateSerialConfig",
@@ -63,9 +70,11 @@ __all__ = [
     "SplitConfig",
     "StagesConfig",
     "SweepPoint",
+    "TabulateConvergenceConfig",
     "ThinConfig",
     "VetoConfig",
     "load_run",
     "load_section",
+    "sweep_grids",
     "sweep_points",
 ]

@@ -152,6 +152,9 @@ class DatasetConfig(Section):
     """Keys that replace those of stages.reconstruct for this dataset."""
     integrate_spots: IntegrateSpotsConfig | None = None
     """Integrate spots at predicted positions in original and densified frames, and compare; needs densify."""
+    background: Path | None = None
+    """Shape of the background over the detector (HDF5: a map over pixels, or a curve over q), where reconstruct has
+    `background: per_frame`. None: the same on all pixels."""
     shown_frame: int = Field(default=0, ge=0)
     """Frame that the figures of signal separation show."""
     split: SplitConfig | None = None

@@ -1,4 +1,4 @@
-"""Configuration of evaluate."""
+"""Configuration of evaluate, and of what judges iterates and whole runs."""
 
 from __future__ import annotations
 
@@ -29,3 +29,37 @@ class EvaluateConfig(Section):
     """Random permutations of intensities among reflections of similar q that give the level of chance."""
     seed: int = Field(default=0, ge=0)
     """Seed of the permutations."""
+
+
+class ScoreIteratesConfig(Section):
+    """R(high-low) of each traced iterate."""
+
+    low_q_fraction: float = Field(default=0.5, gt=0, le=1)
+    """Low q is below this fraction of the largest q that trace and reference have."""
+    within: float = Field(default=0.05, ge=0)
+    """An iterate is as good as the last one when its R, and that of all after it, exceeds the last by no more than this
+    part."""
+
+
+class TabulateConvergenceConfig(Section):
+    """Convergence of all points of a sweep beside that of the plain iteration on the same frames."""
+
+    within: float = Field(default=0.05, ge=0)
+    """A point has reached the plain iteration's R when its own, and that of all later iterates, exceeds it by no more
+    than this part."""
+    failed_above_shuffled: float = Field(default=0.5, gt=0, le=1)
+    """A reconstruction has failed when its last R at low q exceeds this part of what the same frames give when their
+    true angles are exchanged at random."""
+
+
+class ComparePublishedConfig(Section):
+    """Our metrics beside published ones."""
+
+    also: tuple[str, ...] = (
+        "converged",
+        "last_change",
+        "frames_oriented_fraction",
+        "r_high_low_low_q",
+        "r_high_low_low_q_shuffled_orientations",
+    )
+    """Further columns of our table, of which nothing was published."""

@@ -20,6 +20,7 @@ FigureName = Literal[
     "volume_slices",
     "reflections",
     "sweep",
+    "convergence_study",
     "pipeline",
 ]
 
@@ -38,7 +39,7 @@ class DrawFigureConfig(Section):
     slice_step: int = Field(default=4, ge=1)
     """patterson: every so many slices one is shown (4 in the paper)."""
     x: str | None = None
-    """sweep: column of the table on the horizontal axis."""
+    """sweep, convergence_study: column of the table on the horizontal axis."""
     metrics: tuple[str, ...] = ()
     """sweep: columns drawn against x. Empty: R(high-low) at low q and the share of oriented frames, where known."""
     series: str | None = None

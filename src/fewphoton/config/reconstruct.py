@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from fewphoton.config.section import Section
 
@@ -69,7 +70,7 @@ class OrientationsConfig(Section):
     """Pixels up to this fraction of the largest q take part until refinement begins: a sample that is too coarse for
     high q is also cheaper without. Below 1 needs refine."""
     memory_gb: float | None = Field(default=None, gt=0)
-    """Memory that the tables of a rank may take. None: the machine's memory shared by the ranks. A run that needs more
+    """Memory that the tables of a rank may take. None: the machine's memory shared by its ranks. A run that needs more
     ends before it begins."""
 
 
@@ -114,22 +115,36 @@ class HeldOutConfig(Section):
     """Log-likelihood per photon by which a new best must exceed the former."""
 
 
-RECOMMENDED: dict[str, Any] = {"acceleration": "squarem", "symmetry": "laue"}
-"""What the preset `recommended` fills in.
+PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "recommended": {"acceleration": "squarem", "symmetry": "laue"},
+    "squarem": {"acceleration": "squarem"},
+    "symmetrized": {"symmetry": "laue"},
+    "annealed": {"beta_start": "automatic"},
+    "march": {
+        "march": (
+            {"iterations": 20, "orientation_stride": 4, "q_fraction": 0.25, "tolerance": 1e-2},
+            {"iterations": 10, "orientation_stride": 2, "q_fraction": 0.5, "tolerance": 1e-2},
+        )
+    },
+    "minibatch": {"minibatch": {"iterations": 15, "fraction": 0.1}},
+}
+"""What each preset fills in.
 
-On simulated frames of 20 to 48 photons it came to rest in 6 or 7 iterations, acceleration alone in 36 to 73, plain
-iterations in 115 to 162. Annealing, the march and minibatches gained nothing there: a starting model with peaks at the
-lattice points tells the orientations within a few iterations, and slow annealing from the automatic exponent lost them
-at 5 photons.
+On simulated frames of 20 to 48 photons `recommended` came to rest in 6 or 7 iterations, acceleration alone in 36 to
+73, plain iterations in 115 to 162. Annealing, the march and minibatches gained nothing there: a starting model with
+peaks at the lattice points tells the orientations within a few iterations, and slow annealing from the automatic
+exponent lost them at 5 photons.
 """
 
 
 class ReconstructConfig(_Merging):
     """Expand-maximize-compress: orientations unknown about one axis (Ayyer et al. 2015, section 2) or altogether."""
 
-    preset: Literal["none", "recommended"] = "none"
-    """`recommended` fills keys that are not given with settings that converge in fewer iterations and at fewer photons;
-    `none` leaves the paper's plain iteration."""
+    preset: Literal["none", "recommended", "squarem", "symmetrized", "annealed", "march", "minibatch"] = "none"
+    """Fills keys that are not given. `none` leaves the paper's plain iteration; `recommended` converges in fewer
+    iterations and at fewer photons; the others take one option each: SQUAREM acceleration, Laue symmetry, an annealed
+    likelihood, a march from coarse angles and low q, minibatches."""
     orientations: OrientationsConfig = OrientationsConfig()
     """Rotations about one axis, or all."""
     n_orientations: int | None = Field(default=None, ge=1)
@@ -186,22 +201,56 @@ class ReconstructConfig(_Merging):
     is written is merged from all frames with the orientations so found, and is not averaged itself."""
     held_out: HeldOutConfig | None = None
     """Stop on the likelihood of frames kept out of the update. None: on the change or on max_iterations alone."""
+    fluence: Literal["same", "per_frame"] = "same"
+    """`per_frame` estimates a factor for the expected counts of each frame (mean 1), where exposures or crystals
+    differ; it costs next to nothing. The paper has one fluence for all."""
+    background: Literal["none", "per_frame"] = "none"
+    """`per_frame` estimates for each frame the level of a background that does not turn with the crystal, of the shape
+    given to the stage, or the same on all pixels. An iteration then takes about three times as long. Where the volume
+    has about as many voxels as there are photons it explains each of them by itself, and backgrounds fall towards zero:
+    `symmetry: laue`, larger voxels or more frames keep it from that."""
+    background_start: float = Field(default=0.25, gt=0, lt=1)
+    """Part of each frame's photons that is background at the start. Scattering of the crystal that looks like the
+    background in every orientation cannot be told from it, so of that the start decides; differences between frames
+    are found."""
     likelihood_table: Literal["float32", "int16", "uint8"] = "float32"
     """Type of the table of log intensities while orientations are found: `int16` is 1.4 times as fast and changes
     probabilities by less than 2e-4, `uint8` 1.7 times and by less than 0.05. The last look is exact."""
     batch_frames: int = Field(default=32768, ge=1)
-    """Frames whose probabilities are held in memory at a time."""
+    """Frames whose probabilities are held in memory at a time, at the most."""
+    batch_hits: int = Field(default=8_000_000, ge=1)
+    """Pixels with photons in those frames, at the most (but at least one frame), so that bright frames make no larger
+    batches than dim ones; arranging a batch takes about 70 bytes for each."""
+    photon_storage: Literal["memory", "mapped", "automatic"] = "automatic"
+    """Where photons are kept: in the `memory` of each rank; `mapped` from a scratch file that each node writes once and
+    its ranks share, so that photons may exceed memory; or `automatic`: mapped where several ranks share a node or the
+    photons would fill more than a quarter of its memory. The result is the same to the last bit."""
+    scratch_folder: Path | None = None
+    """Folder of that file, best on a disk of the node's own: it needs 16 bytes for each pixel with photons. None:
+    TMPDIR where that is set, or else the folder of the checkpoint. The file loses its name before it is filled, so
+    nothing is left behind, however the program ends."""
     checkpoint_every: int = Field(default=10, ge=1)
     """Iterations between checkpoints."""
+    trace_every: int = Field(default=1, ge=1)
+    """Iterations between entries of the trace, where one is asked for: integrated intensities, by which an iterate can
+    be compared with a reference afterwards."""
+    trace_radius_voxels: float | None = Field(default=None, gt=0)
+    """Radius of the spheres in which the trace integrates. None: 2 voxels, or half-way to the nearest other lattice
+    point where that is less."""
     tasks: int = Field(default=1, ge=1)
     """MPI ranks; orientations are sharded over them."""
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _preset_fills_what_is_not_given(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("preset") == "recommended":
-            return {**RECOMMENDED, **values}
-        return values
+    def _preset_fills_what_is_not_given(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        preset = values.get("preset") if isinstance(values, dict) else None
+        filling = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+        if not filling:
+            return handler(values)
+        made = handler({**filling, **values})
+        # What a preset fills in does not count as given: another preset may take its place in a sweep.
+        made.model_fields_set.intersection_update(values)
+        return made
 
     @model_validator(mode="after")
     def _annealing_must_end(self) -> ReconstructConfig:
@@ -211,6 +260,8 @@ class ReconstructConfig(_Merging):
 
     @model_validator(mode="after")
     def _stages_fit_the_sampling(self) -> ReconstructConfig:
+        if self.refine and (self.fluence != "same" or self.background != "none"):
+            raise ValueError("refine takes frames as alike: it needs fluence: same and background: none")
         about_axis = self.orientations.sampled == "about_axis"
         if about_axis and (self.refine or any(stage.level is not None for stage in self.march)):
             raise ValueError("refine, and the level of a march stage, need orientations.sampled: rotation_group")
@@ -224,6 +275,14 @@ class ReconstructConfig(_Merging):
             raise ValueError("n_orientations belongs to an axis scan; all rotations are sampled by orientations.level")
         if any(stage.orientation_stride > 1 for stage in self.march):
             raise ValueError("orientation_stride belongs to an axis scan; give the march stage a level")
+        return self
+
+    @model_validator(mode="after")
+    def _background_needs_float32(self) -> ReconstructConfig:
+        if self.background != "none" and self.likelihood_table != "float32":
+            raise ValueError(
+                "with background: per_frame no table of logarithms is made; likelihood_table must be float32"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -55,6 +56,9 @@ class StagesConfig(Section):
     """Rotation errors and correlations with the truth, of snapshots."""
 
 
+Grid = dict[str, list[int | float | str]]
+
+
 class RunConfig(Section):
     """A run: datasets, stages, sweep."""
 
@@ -68,8 +72,43 @@ class RunConfig(Section):
     """Datasets by name; every stage runs on every dataset."""
     stages: StagesConfig = StagesConfig()
     """Parameters of the stages."""
-    sweep: dict[str, list[int | float | str]] = Field(default_factory=dict)
-    """Lists of values for parameters of stages, as `stage.key: [values]`; all combinations run."""
+    sweep: Grid | dict[Name, Grid] = Field(default_factory=dict)
+    """Lists of values for parameters of stages, as `stage.key: [values]`; all combinations run. Several such sections
+    under names of their own run the combinations of each, and curves are drawn together by section; all of them must
+    name the same parameters."""
+    figures: Literal["all", "summary"] = "all"
+    """Draw the figures of every point, or only those that show the whole run (for sweeps of many points)."""
+    published: Path | None = None
+    """Table (CSV) of published values to set beside the metrics: columns `stage.key` name points, others metrics."""
+    scale: str | None = None
+    """Which of `scales` runs; `snakemake --config scale=NAME` chooses it from the command line."""
+    scales: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    """Sizes of one run by name. Each is a section of this file's keys that is laid over the rest: mappings join,
+    anything else is replaced. All of them are checked, whichever runs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen_scale_is_laid_over(cls, values: Any) -> Any:
+        scales = values.get("scales") if isinstance(values, dict) else None
+        if not scales:
+            if isinstance(values, dict) and values.get("scale") is not None:
+                raise ValueError(f"scale {values['scale']!r} is asked for, but there are no scales")
+            return values
+        if not isinstance(scales, dict) or not all(isinstance(changes, dict) for changes in scales.values()):
+            return values
+        base = {key: value for key, value in values.items() if key not in ("scale", "scales")}
+        if values.get("scale") not in scales:
+            raise ValueError(f"scale must be one of {', '.join(scales)}; found {values.get('scale')!r}")
+        for name, changes in scales.items():
+            try:
+                cls.model_validate(laid_over(base, changes))
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(str(part) for part in first["loc"])
+                message = first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"scale {name}: {f'{place}: ' if place else ''}{message}") from error
+        chosen = values["scale"]
+        return laid_over(base, scales[chosen]) | {"scale": chosen, "scales": scales}
 
     def reconstruct_of(self, dataset: str) -> ReconstructConfig:
         """Return the parameters of reconstruct for a dataset: those of the stage, but for keys that it replaces."""
@@ -103,3 +142,13 @@ class RunConfig(Section):
 
         sweep_points(self)
         return self
+
+
+def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it: mappings join key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        joined = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = laid_over(dict(below or {}), value) if joined else value
+    return merged

@@ -109,8 +109,16 @@ class SimulateRotationConfig(CrystalScatteringConfig):
     """From the start of one batch to the next; None: batches follow each other over n_turns."""
     n_turns: int = Field(default=12, ge=1)
     """Full turns over which the batches are spread when batch_spacing_deg is None."""
+    exposures_per_pattern: int = Field(default=1, ge=1)
+    """Successive exposures whose photons are drawn from one expected pattern, that of the middle of their rotation: 10
+    exposures of 0.001 degree stay far inside the width of a reflection, and take a tenth of the time. frames_per_batch
+    and chunk_frames must be multiples of it."""
     photons_per_frame: Positive = 3.2
     """Mean photons in an exposure, background included."""
+    fluence_spread: float = Field(default=0.0, ge=0)
+    """Standard deviation over mean of the crystal's intensity from exposure to exposure (gamma-distributed, mean 1)."""
+    background_spread: float = Field(default=0.0, ge=0)
+    """Standard deviation over mean of the background from exposure to exposure (gamma-distributed)."""
     readout: SimulatedReadout | None = SimulatedReadout()
     """ADU model; null writes photon frames only."""
     truth_voxels_per_cell: int = Field(default=10, ge=2)
@@ -121,3 +129,13 @@ class SimulateRotationConfig(CrystalScatteringConfig):
     """Seed of all random draws."""
     chunk_frames: int = Field(default=250, ge=1)
     """Frames made at a time (each chunk has its own random stream, so this is part of the result)."""
+
+    @model_validator(mode="after")
+    def _patterns_fill_batches(self) -> SimulateRotationConfig:
+        for name in ("frames_per_batch", "chunk_frames"):
+            if getattr(self, name) % self.exposures_per_pattern:
+                raise ValueError(
+                    f"{name} ({getattr(self, name)}) must be a multiple of exposures_per_pattern "
+                    f"({self.exposures_per_pattern})"
+                )
+        return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ BASE = "base"
 """Folder name of a stage on which no sweep parameter bears."""
 
 
+ALL = "all"
+"""Name of the only section of a sweep."""
+
+
 @dataclass(frozen=True)
 class SweepPoint:
     """Values of the swept parameters, as ((stage, key, value), …) in pipeline order."""
@@ -43,6 +48,10 @@ class SweepPoint:
         """Return the point restricted to parameters of ``stage`` and the stages it depends on."""
         return SweepPoint(tuple(item for item in self.values if item[0] in REACH[stage]))
 
+    def without(self, stage: str) -> SweepPoint:
+        """Return the point without the parameters of ``stage``."""
+        return SweepPoint(tuple(item for item in self.values if item[0] != stage))
+
     @property
     def folder(self) -> str:
         """Folder name: ``stage.key~value`` joined by commas, or ``base``."""
@@ -50,9 +59,13 @@ class SweepPoint:
 
     def section(self, run: RunConfig, stage: str, dataset: str | None = None) -> dict[str, Any]:
         """Parameters of ``stage`` at this point as plain JSON-ready values; a ``dataset`` may replace some."""
-        content = run.stages.model_dump(mode="json")[stage] or {}
+        section = getattr(run.stages, stage)
+        if section is None:
+            return {}
+        # Only what the configuration gives, so that a swept preset can fill in the rest.
+        content = section.model_dump(mode="json", exclude_unset=True)
         if stage == "reconstruct" and dataset is not None:
-            content = run.reconstruct_of(dataset).model_dump(mode="json")
+            content |= run.datasets[dataset].reconstruct
         for swept_stage, key, value in self.values:
             if swept_stage == stage:
                 content[key] = value
@@ -60,23 +73,47 @@ class SweepPoint:
             content["collapse_deg"] = None
         if stage == "collapse" and self._swept("collapse", "collapse_deg"):
             content["n_frames"] = None
-        return dict(content)
+        return dict(type(section).model_validate(content).model_dump(mode="json"))
 
     def _swept(self, stage: str, key: str) -> bool:
         return any((s, k) == (stage, key) for s, k, _ in self.values)
 
 
-def sweep_points(run: RunConfig) -> list[SweepPoint]:
-    """Return all combinations of the run's sweep, checked against the models of their stages.
+def sweep_grids(run: RunConfig) -> dict[str, list[SweepPoint]]:
+    """Return the points of each section of the run's sweep, checked against the models of their stages.
+
+    A sweep without named sections is one, called ``all``.
 
     Raises
     ------
     ValueError
-        If a name is no parameter of a stage that runs, a list is empty or repeats a value, or a value is refused.
+        If a name is no parameter of a stage that runs, a list is empty or repeats a value, a value is refused, or the
+        sections name different parameters.
     """
-    stages = type(run.stages).model_fields
+    named: dict[str, Any] = {ALL: run.sweep}
+    if run.sweep and all(isinstance(section, dict) for section in run.sweep.values()):
+        named = dict(run.sweep)
+    parameters = [sorted(grid) for grid in named.values()]
+    if any(found != parameters[0] for found in parameters):
+        raise ValueError(
+            "sweep: all sections must name the same parameters; found " + " and ".join(map(str, parameters))
+        )
+    grids = {name: list(_grid_points(run, grid)) for name, grid in named.items()}
+    for point in dict.fromkeys(itertools.chain(*grids.values())):
+        for stage in {item[0] for item in point.values}:
+            point.section(run, stage)
+    return grids
+
+
+def sweep_points(run: RunConfig) -> list[SweepPoint]:
+    """Return all points of the run's sweep, each once; see :func:`sweep_grids`."""
+    return list(dict.fromkeys(itertools.chain(*sweep_grids(run).values())))
+
+
+def _grid_points(run: RunConfig, grid: Mapping[str, list[int | float | str]]) -> Iterator[SweepPoint]:
+    """Yield all combinations of a grid."""
     axes = []
-    for name, values in run.sweep.items():
+    for name, values in grid.items():
         stage, _, key = name.partition(".")
         known = [f"{s}.{k}" for s in ORDER for k in _parameters(run, s)]
         if name not in known:
@@ -88,17 +125,8 @@ def sweep_points(run: RunConfig) -> list[SweepPoint]:
             raise ValueError(f"sweep: {name} needs a list of different values, found {values}")
         axes.append([(stage, key, value) for value in values])
     axes.sort(key=lambda axis: (ORDER.index(axis[0][0]), axis[0][1]))
-    points = [SweepPoint(tuple(values)) for values in itertools.product(*axes)]
-    for point in points:
-        for stage in {item[0] for item in point.values}:
-            _model(stages[stage].annotation).model_validate(point.section(run, stage))
-    return points
-
-
-def _model(annotation: Any) -> Any:
-    """Return the section's class; an optional section is annotated as a union with None."""
-    options = [option for option in getattr(annotation, "__args__", (annotation,)) if option is not type(None)]
-    return options[0]
+    for combination in itertools.product(*axes):
+        yield SweepPoint(tuple(combination))
 
 
 def _parameters(run: RunConfig, stage: str) -> tuple[str, ...]:

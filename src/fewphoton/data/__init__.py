@@ -6,6 +6,7 @@ from fewphoton.data.detector import Beam, Detector, Panel
 from fewphoton.data.evaluation import Evaluation
 from fewphoton.data.frame_orientations import FrameOrientations
 from fewphoton.data.frames import FrameTable, PhotonFrames
+from fewphoton.data.iterate_trace import IterateTrace
 from fewphoton.data.molecule import Molecule
 from fewphoton.data.orientations import Orientations
 from fewphoton.data.peaks import PeakTable
@@ -24,6 +25,7 @@ __all__ = [
     "FrameOrientations",
     "FrameTable",
     "IntensityVolume",
+    "IterateTrace",
     "Molecule",
     "Orientations",
     "Panel",

@@ -34,6 +34,10 @@ class FrameOrientations:
         The most probable orientation, scalar first; NaN for frames without photons.
     spacing_deg : float or None
         Angle between neighbouring orientations of a sample of all rotations.
+    fluence : ndarray of float64, `(n_frames,)`, or None
+        Factor of the expected counts, mean 1 over frames with photons; 0 for frames without. None: not estimated.
+    background_photons : ndarray of float64, `(n_frames,)`, or None
+        Expected background photons on the pixels of the likelihood. None: not estimated.
     """
 
     best_angle_deg: NDArray[np.float64]
@@ -44,6 +48,8 @@ class FrameOrientations:
     angle_deg: NDArray[np.float64] | None = None
     best_quaternion: NDArray[np.float64] | None = None
     spacing_deg: float | None = None
+    fluence: NDArray[np.float64] | None = None
+    background_photons: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_frames = len(self.best_angle_deg)
@@ -51,7 +57,7 @@ class FrameOrientations:
         shapes: dict[str, tuple[int | None, ...]] = {"angle_deg": (None,), "best_quaternion": (n_frames, 4)}
         for column in fields(self):
             given = getattr(self, column.name)
-            if column.name == "spacing_deg" or (given is None and column.name in shapes):
+            if column.name == "spacing_deg" or (column.default is None and given is None):
                 continue
             dtype = types.get(column.name, np.float64)
             shape = shapes.get(column.name, (n_frames,))

@@ -29,6 +29,9 @@ class FrameTable:
     quaternion : ndarray of float64, `(n_frames, 4)`, or None
         Orientation of each frame's crystal or particle where it is known, as in simulations: unit quaternions of the
         rotation that follows U (see :mod:`fewphoton.data.orientations`); rows of NaN where unknown, None if all are.
+    true_fluence, true_background : ndarray of float64, `(n_frames,)`, or None
+        Of simulated frames: factors of the sample's scattering and of the background, of mean 1 over the experiment;
+        NaN where unknown, None if all are.
 
     Raises
     ------
@@ -42,6 +45,8 @@ class FrameTable:
     omega_start_deg: NDArray[np.float64]
     omega_end_deg: NDArray[np.float64]
     quaternion: NDArray[np.float64] | None = None
+    true_fluence: NDArray[np.float64] | None = None
+    true_background: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n_frames = len(self.source_index)
@@ -91,13 +96,14 @@ class FrameTable:
 
     @classmethod
     def concatenate(cls, tables: list[FrameTable]) -> FrameTable:
-        """Join tables in the given order; quaternions are unknown in the rows of tables without them."""
+        """Join tables in the given order; a column is unknown in the rows of tables without it."""
         known = {name for table in tables for name in table._given()}
         return cls(**{name: np.concatenate([table._column(name) for table in tables]) for name in known})
 
     def _column(self, name: str) -> NDArray[Any]:
         values = getattr(self, name)
-        return np.full((len(self), 4), np.nan) if values is None else values
+        shape = (len(self), 4) if name == "quaternion" else (len(self),)
+        return np.full(shape, np.nan) if values is None else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +193,17 @@ class PhotonFrames:
 
     def take(self, rows: NDArray[Any] | slice) -> PhotonFrames:
         """Return the frames that a slice, index array or boolean array selects, in that order."""
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            start, stop, _ = rows.indices(self.n_frames)
+            stop = max(start, stop)
+            first, last = self.indptr[start], self.indptr[stop]
+            return PhotonFrames(
+                self.indptr[start : stop + 1] - first,
+                self.pixel[first:last],
+                self.count[first:last],
+                self.n_pixels,
+                self.table.take(slice(start, stop)),
+            )
         chosen = np.arange(self.n_frames)[rows]
         lengths = np.diff(self.indptr)[chosen]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -196,6 +213,8 @@ class PhotonFrames:
     @classmethod
     def concatenate(cls, parts: list[PhotonFrames]) -> PhotonFrames:
         """Join frames of the same detector in the given order."""
+        if len(parts) == 1:
+            return parts[0]
         if len({part.n_pixels for part in parts}) != 1:
             raise DataError("only frames with the same number of pixels can be joined")
         indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.indptr) for part in parts]))])

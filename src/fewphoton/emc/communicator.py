@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,14 @@ from fewphoton.errors import FewphotonError, ParallelError
 
 
 class Communicator(Protocol):
-    """What the reconstruction asks of its world."""
+    """What the reconstruction asks of its world; a node is what shares memory."""
 
     rank: int
     size: int
+    node_rank: int
+    node_size: int
+    seconds_exchange: float
+    """Time so far in calls that other ranks take part in: moving data, and waiting for who is late."""
 
     def sum(self, values: NDArray[Any]) -> None:
         """Replace ``values`` by their sum over all ranks, in place."""
@@ -32,12 +37,21 @@ class Communicator(Protocol):
     def share(self, value: Any) -> Any:
         """Return rank 0's ``value`` on every rank."""
 
+    def share_in_node(self, value: Any) -> Any:
+        """Return the ``value`` of the node's rank 0 on every rank of the node."""
+
+    def wait_for_node(self) -> None:
+        """Return when all ranks of the node have come here."""
+
 
 class Serial:
     """A world of one."""
 
     rank = 0
     size = 1
+    node_rank = 0
+    node_size = 1
+    seconds_exchange = 0.0
 
     def sum(self, values: NDArray[Any]) -> None:
         """Leave ``values`` as they are."""
@@ -53,26 +67,46 @@ class Serial:
         """Return ``value``."""
         return value
 
+    def share_in_node(self, value: Any) -> Any:
+        """Return ``value``."""
+        return value
+
+    def wait_for_node(self) -> None:
+        """Return at once."""
+
 
 class MpiWorld:
     """MPI's COMM_WORLD through mpi4py."""
 
-    _PIECE = 1 << 24  # elements a reduction; keeps MPI's counts and its internal copies small
+    # Elements a reduction. Copies that MPI makes of 16 MB stay in cache: on two ranks of a node, 366^3 float64 take
+    # 0.16 s in pieces of 2^21 elements, 0.43 s in pieces of 2^24.
+    _PIECE = 1 << 21
 
     def __init__(self) -> None:
         from mpi4py import MPI
 
+        self.seconds_exchange = 0.0
         self._mpi = MPI
         self._comm = MPI.COMM_WORLD
         self.rank = int(self._comm.Get_rank())
         self.size = int(self._comm.Get_size())
+        self._node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.node_rank = int(self._node.Get_rank())
+        self.node_size = int(self._node.Get_size())
 
     def _reduce(self, values: NDArray[Any], operation: Any) -> None:
         flat = values.reshape(-1)
         if not np.shares_memory(flat, values):
             raise ParallelError("only contiguous arrays can be reduced in place")
-        for start in range(0, len(flat), self._PIECE):
-            self._comm.Allreduce(self._mpi.IN_PLACE, flat[start : start + self._PIECE], op=operation)
+        with self._timed():
+            for start in range(0, len(flat), self._PIECE):
+                self._comm.Allreduce(self._mpi.IN_PLACE, flat[start : start + self._PIECE], op=operation)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds_exchange += time.perf_counter() - begin
 
     def sum(self, values: NDArray[Any]) -> None:
         """Replace ``values`` by their sum over all ranks, in place."""
@@ -84,11 +118,21 @@ class MpiWorld:
 
     def gather(self, values: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the arrays of all ranks in rank order, on every rank."""
-        return list(self._comm.allgather(values))
+        with self._timed():
+            return list(self._comm.allgather(values))
 
     def share(self, value: Any) -> Any:
         """Return rank 0's ``value`` on every rank."""
-        return self._comm.bcast(value, root=0)
+        with self._timed():
+            return self._comm.bcast(value, root=0)
+
+    def share_in_node(self, value: Any) -> Any:
+        """Return the ``value`` of the node's rank 0 on every rank of the node."""
+        return self._node.bcast(value, root=0)
+
+    def wait_for_node(self) -> None:
+        """Return when all ranks of the node have come here."""
+        self._node.Barrier()
 
     def abort(self) -> None:
         """End all ranks at once."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fewphoton.data import FrameOrientations, IntensityVolume, Orientations
 from fewphoton.data.rotation_group import spacing_deg
 from fewphoton.emc.communicator import Communicator
+from fewphoton.emc.frame_model import FrameFit, FrameParameters
 from fewphoton.emc.iteration import Views, merge, posteriors
 from fewphoton.emc.problem import Problem
 
@@ -20,10 +21,12 @@ def last_look(
     view_weights: str,
     n_equivalent: int,
     communicator: Communicator,
+    frames: FrameFit | None = None,
 ) -> tuple[IntensityVolume, tuple[IntensityVolume, IntensityVolume], FrameOrientations]:
     """Merge all frames, the even and the odd ones, and note the best orientation of each frame.
 
-    ``n_equivalent`` is the order of the group by which a sample of all rotations was reduced.
+    ``n_equivalent`` is the order of the group by which a sample of all rotations was reduced. With ``frames``, their
+    fluences and backgrounds are estimated once more, and noted.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def last_look(
     views = Views.empty(problem)
     even = Views.empty(problem)
     best, probability, entropy, evidence = [], [], [], []
-    for batch, posterior in posteriors(problem, volume, 1.0, intensity_floor, communicator):
+    for batch, posterior in posteriors(problem, volume, 1.0, intensity_floor, communicator, frames=frames):
         informative = batch.likelihood_photons > 0
         local_best = posterior.probability.argmax(axis=1)
         value = posterior.probability[np.arange(batch.n_frames), local_best]
@@ -49,10 +52,14 @@ def last_look(
         probability.append(np.where(informative, values[winner], 0.0))
         entropy.append(np.where(informative, posterior.entropy_nat, np.log(problem.n_orientations)))
         evidence.append(posterior.log_evidence)
-        views.add(batch, posterior.probability)
+        views.add(batch, posterior.probability, frames)
         number = batch.first_frame + np.arange(batch.n_frames)
         posterior.probability[number % 2 == 1] = 0.0
-        even.add(batch, posterior.probability)
+        even.add(batch, posterior.probability, frames)
+    if frames is not None:
+        scale = frames.keep_mean_fluence()
+        views.exposure /= scale
+        even.exposure /= scale
     merged = merge(problem, views, view_weights, communicator)
     first = merge(problem, even, view_weights, communicator)
     # What is left are the odd frames. Differences of rounded sums can fall below zero where these saw nothing.
@@ -69,6 +76,7 @@ def last_look(
             np.concatenate(probability),
             np.concatenate(entropy).astype(np.float32),
             np.concatenate(evidence),
+            None if frames is None else frames.updated,
         ),
     )
 
@@ -80,6 +88,7 @@ def frame_orientations(
     probability: NDArray[np.float32],
     entropy_nat: NDArray[np.float32],
     log_likelihood: NDArray[np.float64],
+    parameters: FrameParameters | None = None,
 ) -> FrameOrientations:
     """Turn numbers of orientations into angles and quaternions.
 
@@ -93,6 +102,8 @@ def frame_orientations(
         Most probable orientation; -1 where none is.
     probability, entropy_nat, log_likelihood : ndarray, `(n_frames,)`
         See :class:`~fewphoton.data.frame_orientations.FrameOrientations`.
+    parameters : FrameParameters, optional
+        Fluences and backgrounds, where they are estimated.
     """
     known = best >= 0
     angle = orientations.angle_deg
@@ -105,4 +116,6 @@ def frame_orientations(
         angle_deg=angle,
         best_quaternion=np.where(known[:, None], orientations.quaternion[best], np.nan),
         spacing_deg=spacing_deg(len(orientations), n_equivalent) if angle is None else None,
+        fluence=None if parameters is None else parameters.fluence,
+        background_photons=None if parameters is None else parameters.background_photons,
     )

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from fewphoton.config.reconstruct import HeldOutConfig
 from fewphoton.emc.communicator import Communicator
+from fewphoton.emc.frame_model import FrameFit, FrameModel, FrameParameters
 from fewphoton.emc.iteration import posteriors
 from fewphoton.emc.problem import Problem
 from fewphoton.errors import ConvergenceError
 
 _STREAM = 2  # keeps this draw apart from those of the starting model and of minibatches
+_OWN_STEPS = 4  # of the frames' own parameters before each look; fluences settle in two
 
 
 def held_out_frames(n_frames: int, fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -32,12 +34,36 @@ def held_out_frames(n_frames: int, fraction: float, seed: int) -> NDArray[np.boo
     return marks
 
 
+def own_parameters(
+    problem: Problem,
+    volume: NDArray[np.float64],
+    model: FrameModel,
+    present: FrameParameters,
+    intensity_floor: float,
+    communicator: Communicator,
+) -> FrameParameters:
+    """Estimate fluence and background of the problem's frames from themselves, the volume being as it is.
+
+    A fixed number of steps from ``present``: held-out frames take no part in the iterations that refine the others.
+    """
+    for _ in range(_OWN_STEPS):
+        frames = FrameFit(model, problem, present)
+        for _batch in posteriors(problem, volume, 1.0, intensity_floor, communicator, frames=frames):
+            pass
+        present = frames.updated
+    return present
+
+
 def log_likelihood_per_photon(
-    problem: Problem, volume: NDArray[np.float64], intensity_floor: float, communicator: Communicator
+    problem: Problem,
+    volume: NDArray[np.float64],
+    intensity_floor: float,
+    communicator: Communicator,
+    frames: FrameFit | None = None,
 ) -> float:
     """Log-likelihood of the problem's frames given a volume, per photon; factorials of counts left out."""
     evidence = 0.0
-    for batch, posterior in posteriors(problem, volume, 1.0, intensity_floor, communicator):
+    for batch, posterior in posteriors(problem, volume, 1.0, intensity_floor, communicator, frames=frames):
         evidence += float(posterior.log_evidence[batch.likelihood_photons > 0].sum())
     value = (evidence + problem.log_likelihood_constant) / problem.likelihood_photons
     # Ranks may round differently, and all must stop together.

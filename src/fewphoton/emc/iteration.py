@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from fewphoton.data import IntensityVolume
 from fewphoton.emc.batches import FrameBatch
 from fewphoton.emc.communicator import Communicator
+from fewphoton.emc.frame_model import FrameFit
 from fewphoton.emc.iteration_record import IterationRecord, relative_change
 from fewphoton.emc.log_table import LogTable, TableType
+from fewphoton.emc.mixture_table import MixtureTable
 from fewphoton.emc.pixels import PixelRows
+from fewphoton.emc.posterior import Posterior
 from fewphoton.emc.problem import Problem
 from fewphoton.errors import ConvergenceError
 from fewphoton.kernels.aligned_table import aligned_table, padded_columns
@@ -40,27 +43,6 @@ MIN_EXPOSURE = 1e-6
 """Frames a view must have received to be merged: below, its photons are sums of rounding errors."""
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """Orientation probabilities of a batch on this rank, and each frame's sums over all ranks.
-
-    Parameters
-    ----------
-    probability : ndarray of float32, `(n_frames, n_columns)`
-        Normalised over all ranks; zero for frames without photons, which say nothing about their orientation. Columns
-        from ``n_local`` on are zero and fill the rows up to whole cache lines.
-    log_evidence : ndarray of float64, `(n_frames,)`
-        Logarithm of the frame's likelihood averaged over orientations, without row offsets.
-    entropy_nat, information_nat : ndarray of float64, `(n_frames,)`
-        Entropy of the probabilities, and their relative entropy to the prior.
-    """
-
-    probability: NDArray[np.float32]
-    log_evidence: NDArray[np.float64]
-    entropy_nat: NDArray[np.float64]
-    information_nat: NDArray[np.float64]
-
-
 @dataclass
 class Views:
     """Sums over frames: photons times probability for each pixel row and orientation, and probability alone.
@@ -70,7 +52,7 @@ class Views:
     photons : ndarray of float32, `(n_rows, n_columns)`
         Numerator of equation 2; columns from ``n_local`` on are zero and fill the rows up to whole cache lines.
     exposure : ndarray of float64, `(n_local,)`
-        Denominator of equation 2.
+        Denominator of equation 2; where frames differ in fluence, each counts as much as its fluence.
     """
 
     photons: NDArray[np.float32]
@@ -83,11 +65,13 @@ class Views:
         photons = aligned_table(problem.rows.n_rows, n_columns, np.float32, zeroed=True)
         return cls(photons, np.zeros(problem.n_local))
 
-    def add(self, batch: FrameBatch, probability: NDArray[np.float32]) -> None:
-        """Add the photons of a batch."""
+    def add(self, batch: FrameBatch, probability: NDArray[np.float32], frames: FrameFit | None = None) -> None:
+        """Add the photons of a batch, or with ``frames`` the signal among them."""
         by_pixel = batch.by_pixel
-        add_weighted_rows(by_pixel.indptr, by_pixel.index, by_pixel.count, probability, self.photons)
-        weighted_column_sums(probability, np.ones(len(probability)), self.exposure)
+        if frames is None or not frames.add_photons(batch, probability, self.photons):
+            add_weighted_rows(by_pixel.indptr, by_pixel.index, by_pixel.count, probability, self.photons)
+        weight = np.ones(len(probability)) if frames is None else frames.exposures(batch)
+        weighted_column_sums(probability, weight, self.exposure)
 
 
 def expected_table(problem: Problem, volume: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -118,6 +102,7 @@ def posteriors(
     intensity_floor: float,
     communicator: Communicator,
     table_type: TableType = "float32",
+    frames: FrameFit | None = None,
 ) -> Iterator[tuple[FrameBatch, Posterior]]:
     """Yield the orientation probabilities of each batch (equation 1, with the likelihood raised to ``beta``).
 
@@ -135,7 +120,9 @@ def posteriors(
         World.
     table_type : str
         How log intensities are stored: ``float32``, or rounded to ``int16`` or ``uint8``, which halve and quarter the
-        bytes that bound the likelihood's speed.
+        bytes that bound the likelihood's speed. Not used where frames have background.
+    frames : FrameFit, optional
+        Fluence and background of the frames; has their new values of a batch when that is yielded. None: all alike.
 
     Raises
     ------
@@ -146,13 +133,17 @@ def posteriors(
     mean_expected = np.array([expected.sum()])
     communicator.sum(mean_expected)
     mean = float(mean_expected[0]) / problem.n_orientations / float(problem.likelihood_response.sum())
-    log_expected(table, max(intensity_floor * mean, 1e-30), problem.row_offset)
-    logarithms = LogTable.build(table, table_type, communicator)
+    floor = max(intensity_floor * mean, 1e-30)
+    logarithms: LogTable | MixtureTable | None = None if frames is None else frames.mixture(table, floor)
+    if logarithms is None:
+        log_expected(table, floor, problem.row_offset)
+        logarithms = LogTable.build(table, table_type, communicator)
     del table
     for batch in problem.batches:
         probability = aligned_table(batch.n_frames, logarithms.values.shape[1], np.float32)
         largest, sums = np.empty(batch.n_frames), np.empty((batch.n_frames, 3))
-        _normalize(problem, batch, logarithms, expected, beta, communicator, probability, largest, sums)
+        fluence = np.ones(batch.n_frames, dtype=np.float32) if frames is None else frames.fluence(batch)
+        _normalize(problem, batch, logarithms, expected, fluence, beta, communicator, probability, largest, sums)
         finite = np.isfinite(largest) & np.isfinite(sums).all(axis=1)
         if not finite.all():
             frame = batch.first_frame + int(np.argmin(finite))
@@ -160,23 +151,30 @@ def posteriors(
         dark = batch.likelihood_photons == 0
         if dark.any():
             probability[dark] = 0.0
+        constants = logarithms.frame_constants(batch)
+        if frames is not None:
+            frames.estimate(batch, probability, expected, communicator)
+            constants += frames.log_constants(batch)
         mass, mass_log, mass_gain = sums.T
         yield (
             batch,
             Posterior(
                 probability,
-                logarithms.step * largest + logarithms.frame_constants(batch) + np.log(mass) / beta,
+                logarithms.step * largest + constants + np.log(mass) / beta,
                 np.log(mass) - mass_log / mass,
                 mass_gain / mass - np.log(mass),
             ),
         )
+    if frames is not None:
+        frames.release()
 
 
 def _normalize(
     problem: Problem,
     batch: FrameBatch,
-    logarithms: LogTable,
+    logarithms: LogTable | MixtureTable,
     expected: NDArray[np.float64],
+    fluence: NDArray[np.float32],
     beta: float,
     communicator: Communicator,
     probability: NDArray[np.float32],
@@ -184,17 +182,18 @@ def _normalize(
     sums: NDArray[np.float64],
 ) -> None:
     """Fill probabilities, largest log-likelihoods (in steps of the table) and sums, the latter two over all ranks."""
-    photons = batch.by_frame
     padding = probability.shape[1] - problem.n_local
     start = np.pad(-expected / logarithms.step, (0, padding), mode="edge").astype(np.float32)
     power = beta * logarithms.step
-    if communicator.size == 1:
+    if communicator.size == 1 and isinstance(logarithms, LogTable):
+        photons = batch.by_frame
         posterior_rows(
             photons.indptr,
             photons.index,
             photons.count,
             logarithms.values,
             start,
+            fluence,
             problem.log_prior,
             power,
             probability,
@@ -202,8 +201,8 @@ def _normalize(
             sums,
         )
         return
-    probability[:] = start
-    add_weighted_rows(photons.indptr, photons.index, photons.count, logarithms.values, probability)
+    np.multiply(fluence[:, None], start, out=probability)
+    logarithms.add_log_likelihood(batch, probability)
     row_maxima(probability, largest)
     communicator.maximum(largest)
     exponentiate(probability, largest, problem.log_prior, power, sums)
@@ -295,24 +294,31 @@ def iterate(
     view_weights: str,
     communicator: Communicator,
     table_type: TableType = "float32",
+    frames: FrameFit | None = None,
 ) -> tuple[IntensityVolume, IterationRecord]:
     """Carry out iteration ``number`` and return the new volume with its record.
 
-    See :func:`posteriors` for ``table_type`` and :func:`merge` for ``view_weights``.
+    See :func:`posteriors` for ``table_type`` and ``frames``, and :func:`merge` for ``view_weights``.
     """
-    begin = time.perf_counter()
+    begin, exchanged, seconds_update = time.perf_counter(), communicator.seconds_exchange, 0.0
     views = Views.empty(problem)
     evidence = information = entropy = 0.0
-    for batch, posterior in posteriors(problem, volume, beta, intensity_floor, communicator, table_type):
-        views.add(batch, posterior.probability)
+    for batch, posterior in posteriors(problem, volume, beta, intensity_floor, communicator, table_type, frames):
+        before = time.perf_counter()
+        views.add(batch, posterior.probability, frames)
+        seconds_update += time.perf_counter() - before
         informative = batch.likelihood_photons > 0
         evidence += float(posterior.log_evidence[informative].sum())
         information += float(posterior.information_nat[informative].sum())
         entropy += float(posterior.entropy_nat[informative].sum())
+    if frames is not None:
+        views.exposure /= frames.keep_mean_fluence()
     middle = time.perf_counter()
     updated = merge(problem, views, view_weights, communicator)
-    end = time.perf_counter()
     change = relative_change(updated, volume)
+    end = time.perf_counter()
+    exchanged = communicator.seconds_exchange - exchanged
+    own_seconds = np.concatenate(communicator.gather(np.array([end - begin - exchanged])))
     record = IterationRecord(
         number,
         change,
@@ -323,5 +329,9 @@ def iterate(
         middle - begin,
         end - middle,
         end - begin,
+        seconds_update,
+        exchanged,
+        float(own_seconds.max() / own_seconds.mean()),
+        *(() if frames is None else (frames.fluence_spread(), frames.background_fraction())),
     )
     return updated, record

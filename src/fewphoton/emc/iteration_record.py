@@ -29,6 +29,16 @@ class IterationRecord:
         Exponent of the likelihood.
     seconds_expand_maximize, seconds_compress, seconds_total : float
         Wall time on rank 0.
+    seconds_update : float
+        Part of it in which photons were added to views.
+    seconds_exchange : float
+        Part of it spent with other ranks: moving data, and waiting for who is late.
+    slowest_to_mean_rank : float
+        Time that the slowest rank worked by itself, over the mean of all ranks; 1 is perfect balance.
+    fluence_spread : float
+        Standard deviation over mean of the frames' fluences; 0 where all are alike.
+    background_fraction : float
+        Part of the photons that is background; 0 where none is looked for.
     """
 
     iteration: int
@@ -40,6 +50,11 @@ class IterationRecord:
     seconds_expand_maximize: float
     seconds_compress: float
     seconds_total: float
+    seconds_update: float = 0.0
+    seconds_exchange: float = 0.0
+    slowest_to_mean_rank: float = 1.0
+    fluence_spread: float = 0.0
+    background_fraction: float = 0.0
 
 
 def relative_change(updated: IntensityVolume, former: NDArray[np.float64]) -> float:

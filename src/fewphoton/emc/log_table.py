@@ -64,6 +64,11 @@ class LogTable:
         constant = (highest - step * int(limits.max)).astype(np.float32)
         return cls(values, step, constant[:, None])
 
+    def add_log_likelihood(self, batch: FrameBatch, rows: NDArray[np.float32]) -> None:
+        """Add what the photons of a batch say, in steps, to ``rows`` `(n_frames, n_columns)`."""
+        photons = batch.by_frame
+        add_weighted_rows(photons.indptr, photons.index, photons.count, self.values, rows)
+
     def frame_constants(self, batch: FrameBatch) -> NDArray[np.float64]:
         """Return what the constants of the rows add to each frame's log-likelihood, float64 `(n_frames,)`."""
         total = np.zeros((batch.n_frames, 1), dtype=np.float32)

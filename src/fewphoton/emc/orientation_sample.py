@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,13 +91,6 @@ def frames_per_batch(wanted: int, n_local: int) -> int:
     return max(1, min(wanted, _PROBABILITY_BYTES // (4 * padded_columns(n_local))))
 
 
-def memory_share_gb(sampling: OrientationsConfig, n_ranks: int) -> float:
-    """Memory that a rank may take: as configured, or the machine's shared by all ranks, as if they ran on one."""
-    if sampling.memory_gb is not None:
-        return sampling.memory_gb
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / n_ranks / 1e9
-
-
 def check_memory(
     rows: PixelRows, q_fraction: float, n_rotations: int, batch_frames: int, memory_gb: float, n_ranks: int
 ) -> None:
@@ -118,7 +110,7 @@ def check_memory(
     batch_frames : int
         Frames of a batch.
     memory_gb : float
-        What a rank may take, from :func:`memory_share_gb`.
+        What a rank may take.
     n_ranks : int
         Ranks.
     """

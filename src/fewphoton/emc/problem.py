@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import Crystal, FrameTable, Orientations, PhotonFrames
-from fewphoton.emc.batches import FrameBatch
+from fewphoton.emc.batches import FrameBatch, grouped
 from fewphoton.emc.communicator import Communicator, shard
+from fewphoton.emc.photon_storage import InMemory, PhotonStorage
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.errors import ConvergenceError, DataError
 
@@ -39,6 +40,8 @@ class Problem:
         Subtracted from log intensities; cancels in the probabilities.
     log_likelihood_constant : float
         What the offsets took from the log-likelihood, over all photons.
+    storage : PhotonStorage
+        Where the photons are kept, and those of parts of this problem.
     """
 
     rows: PixelRows
@@ -51,6 +54,7 @@ class Problem:
     n_informative_frames: int
     row_offset: NDArray[np.float64]
     log_likelihood_constant: float
+    storage: PhotonStorage = field(default_factory=InMemory)
 
     @classmethod
     def build(
@@ -61,13 +65,18 @@ class Problem:
         orientations: Orientations,
         batch_frames: int,
         communicator: Communicator,
+        *,
+        batch_hits: int = 8_000_000,
+        storage: PhotonStorage | None = None,
+        most_bytes: int | None = None,
     ) -> Problem:
         """Arrange the photons.
 
         Parameters
         ----------
         chunks : iterable of PhotonFrames
-            All frames in order, in pieces of any size.
+            All frames in order, in pieces of any size, which has no effect on the result; gone through once, by the
+            ranks that ``storage`` lets read.
         rows : PixelRows
             Pixels that take part.
         crystal : Crystal
@@ -75,9 +84,16 @@ class Problem:
         orientations : Orientations
             The whole sample; this rank keeps its shard.
         batch_frames : int
-            Frames a batch.
+            Frames of a batch at the most.
         communicator : Communicator
             World.
+        batch_hits : int
+            Hits of a batch at the most (but at least one frame), so that bright frames make no larger batches.
+        storage : PhotonStorage, optional
+            Where photons are kept; None: in the memory of each rank.
+        most_bytes : int, optional
+            Bytes that the arranged photons take at the most (:func:`~fewphoton.emc.batches.arranged_bytes`), where
+            known.
 
         Raises
         ------
@@ -86,22 +102,16 @@ class Problem:
         DataError
             If the frames have another number of pixels than the detector.
         """
-        batches: list[FrameBatch] = []
-        n_frames = 0
-        for chunk in chunks:
-            if chunk.n_pixels != len(rows.row_of_pixel):
-                raise DataError(f"frames of {chunk.n_pixels} pixels for a detector of {len(rows.row_of_pixel)}")
-            for start in range(0, chunk.n_frames, batch_frames):
-                part = chunk.take(slice(start, start + batch_frames))
-                batches.append(FrameBatch.build(part, rows, n_frames))
-                n_frames += part.n_frames
+        place = InMemory() if storage is None else storage
+        batches = place.keep(_arranged(chunks, rows, batch_frames, batch_hits), most_bytes)
+        n_frames = sum(batch.n_frames for batch in batches)
         photons = np.concatenate([batch.likelihood_photons for batch in batches]) if batches else np.zeros(0)
         if not photons.any():
             raise ConvergenceError(
                 f"none of the {n_frames} frames holds a photon on a pixel that enters the orientation probabilities; "
                 "check mask, grid and axis_margin_pixels"
             )
-        totals = np.sum([batch.row_totals() for batch in batches], axis=0)
+        totals = _row_totals(batches, rows)
         offset = np.log(np.maximum(totals / n_frames / rows.response, _OFFSET_FLOOR))
         first, last = shard(len(orientations), communicator)
         return cls(
@@ -110,11 +120,12 @@ class Problem:
             np.log(orientations.weight[first:last]),
             first,
             len(orientations),
-            tuple(batches),
+            batches,
             n_frames,
             int((photons > 0).sum()),
             offset,
             _likelihood_constant(totals, offset, rows),
+            place,
         )
 
     def with_frames(self, chosen: NDArray[np.bool_]) -> Problem:
@@ -181,29 +192,33 @@ class Problem:
     def _rearranged(
         self, rows: PixelRows, row_offset: NDArray[np.float64], chosen: Sequence[NDArray[np.bool_] | None]
     ) -> Problem:
-        batches: list[FrameBatch] = []
-        n_frames = 0
-        for batch, marks in zip(self.batches, chosen, strict=True):
-            frames = _frames_of(batch, self.rows, marks)
-            if frames.n_frames:
-                batches.append(FrameBatch.build(frames, rows, n_frames))
-                n_frames += frames.n_frames
+        most_bytes = sum(batch.nbytes for batch in self.batches)
+        batches = self.storage.keep(self._parts(rows, chosen), most_bytes)
+        n_frames = sum(batch.n_frames for batch in batches)
         photons = np.concatenate([batch.likelihood_photons for batch in batches]) if batches else np.zeros(0)
         if not photons.any():
             raise ConvergenceError(
                 f"none of {n_frames} chosen frames holds a photon on a pixel that enters orientation probabilities; "
                 "take more frames (minibatch, held_out) or a larger q_fraction (march)"
             )
-        totals = np.sum([batch.row_totals() for batch in batches], axis=0)
+        totals = _row_totals(batches, rows)
         return replace(
             self,
             rows=rows,
-            batches=tuple(batches),
+            batches=batches,
             n_frames=n_frames,
             n_informative_frames=int((photons > 0).sum()),
             row_offset=row_offset,
             log_likelihood_constant=_likelihood_constant(totals, row_offset, rows),
         )
+
+    def _parts(self, rows: PixelRows, chosen: Sequence[NDArray[np.bool_] | None]) -> Iterator[FrameBatch]:
+        n_frames = 0
+        for batch, marks in zip(self.batches, chosen, strict=True):
+            frames = _frames_of(batch, self.rows, marks)
+            if frames.n_frames:
+                yield FrameBatch.build(frames, rows, n_frames)
+                n_frames += frames.n_frames
 
     @property
     def n_local(self) -> int:
@@ -226,6 +241,28 @@ class Problem:
     def likelihood_response(self) -> NDArray[np.float64]:
         """Response of each row, 0 where it does not enter the likelihood, `(n_rows,)`."""
         return np.where(self.rows.likelihood, self.rows.response, 0.0)
+
+
+def _arranged(
+    chunks: Iterable[PhotonFrames], rows: PixelRows, batch_frames: int, batch_hits: int
+) -> Iterator[FrameBatch]:
+    def checked() -> Iterator[PhotonFrames]:
+        for chunk in chunks:
+            if chunk.n_pixels != len(rows.row_of_pixel):
+                raise DataError(f"frames of {chunk.n_pixels} pixels for a detector of {len(rows.row_of_pixel)}")
+            yield chunk
+
+    n_frames = 0
+    for frames in grouped(checked(), batch_frames, batch_hits):
+        yield FrameBatch.build(frames, rows, n_frames)
+        n_frames += frames.n_frames
+
+
+def _row_totals(batches: Sequence[FrameBatch], rows: PixelRows) -> NDArray[np.float64]:
+    totals = np.zeros(rows.n_rows)
+    for batch in batches:
+        totals += batch.row_totals()
+    return totals
 
 
 def _likelihood_constant(totals: NDArray[np.float64], offset: NDArray[np.float64], rows: PixelRows) -> float:

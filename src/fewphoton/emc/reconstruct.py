@@ -13,8 +13,10 @@ from fewphoton.config.reconstruct import MarchStage, ReconstructConfig
 from fewphoton.data import Crystal, FrameOrientations, IntensityVolume, Orientations
 from fewphoton.emc.acceleration import extrapolate, is_kept, step_limit
 from fewphoton.emc.communicator import Communicator
+from fewphoton.emc.frame_course import FrameCourse
+from fewphoton.emc.frame_model import FrameModel
 from fewphoton.emc.half_sets import last_look
-from fewphoton.emc.held_out import held_out_frames, log_likelihood_per_photon
+from fewphoton.emc.held_out import held_out_frames
 from fewphoton.emc.iteration import expected_table, iterate
 from fewphoton.emc.iteration_record import relative_change
 from fewphoton.emc.listed_iteration import last_look_listed
@@ -105,13 +107,17 @@ class _Course:
         orientations: Orientations,
         config: ReconstructConfig,
         communicator: Communicator,
+        model: FrameModel | None = None,
     ) -> None:
         self._crystal, self._orientations = crystal, orientations
         self._config, self._communicator = config, communicator
+        self.parameters = FrameCourse(model, config.intensity_floor, communicator)
         self.updated, self.held_out = problem, None
+        marks = np.zeros(problem.n_frames, dtype=bool)
         if config.held_out is not None:
             marks = held_out_frames(problem.n_frames, config.held_out.fraction, config.seed)
             self.updated, self.held_out = problem.with_frames(~marks), problem.with_frames(marks)
+        self._updated_frames, self.held_out_frames = np.flatnonzero(~marks), np.flatnonzero(marks)
         self._current: tuple[tuple[int, float], Problem] | None = None
 
     @property
@@ -138,10 +144,19 @@ class _Course:
             )
             self._current = key, made
         problem = self._current[1]
-        if step.minibatch and self._config.minibatch is not None:
-            fraction = self._config.minibatch.fraction
-            return problem.with_frames(choose_frames(problem.n_frames, fraction, self._config.seed, step.number))
-        return problem
+        chosen = self._chosen(step)
+        return problem if chosen is None else problem.with_frames(chosen)
+
+    def frames(self, step: Step) -> NDArray[np.int64]:
+        """Numbers of the frames of a step in the whole data set."""
+        chosen = self._chosen(step)
+        return self._updated_frames if chosen is None else self._updated_frames[chosen]
+
+    def _chosen(self, step: Step) -> NDArray[np.bool_] | None:
+        if not step.minibatch or self._config.minibatch is None:
+            return None
+        n_frames = len(self._updated_frames)
+        return choose_frames(n_frames, self._config.minibatch.fraction, self._config.seed, step.number)
 
 
 def reconstruct(
@@ -151,7 +166,8 @@ def reconstruct(
     config: ReconstructConfig,
     communicator: Communicator,
     store: CheckpointStore | None = None,
-    report: Callable[[StepRecord], None] = lambda record: None,
+    report: Callable[[State], None] = lambda state: None,
+    background: NDArray[np.float64] | None = None,
 ) -> Reconstruction:
     """Iterate from a random start, or from the last checkpoint, until one of the criteria stops it.
 
@@ -170,18 +186,21 @@ def reconstruct(
     store : CheckpointStore, optional
         Where to resume from and save to.
     report : callable
-        Called on rank 0 with the record of each iteration.
+        Called on rank 0 after each iteration, before its state is saved.
+    background : ndarray of float64, `(n_pixels,)`, optional
+        Shape of the frames' background over the detector; see :class:`~fewphoton.emc.frame_model.FrameModel`.
 
     Returns
     -------
     Reconstruction
         The same on all ranks but for timings.
     """
-    course = _Course(problem, crystal, orientations, config, communicator)
+    model = FrameModel.build(problem, config, background)
+    course = _Course(problem, crystal, orientations, config, communicator, model)
     saved = store.load() if store is not None and communicator.rank == 0 else None
     state = communicator.share(saved)
     if state is None:
-        state = _best_start(course, crystal, config, communicator)
+        state = _best_start(course, problem, crystal, config, communicator)
     expected_shape = (problem.rows.n_voxels,) * 3
     if state.volume.shape != expected_shape:
         raise ConvergenceError(
@@ -190,7 +209,7 @@ def reconstruct(
 
     def after(state: State) -> None:
         if communicator.rank == 0:
-            report(state.records[-1])
+            report(state)
             if store is not None and len(state.records) % config.checkpoint_every == 0:
                 store.save(state)
 
@@ -209,7 +228,9 @@ def reconstruct(
     if refined is not None:
         merged, halves, found = last_look_listed(refined, state.volume, *options)
     else:
-        merged, halves, found = last_look(problem, state.volume, orientations, *options)
+        parameters = course.parameters.with_own(course.held_out, course.held_out_frames, state.volume, state.memory)
+        frames = course.parameters.fit(problem, np.arange(problem.n_frames), parameters)
+        merged, halves, found = last_look(problem, state.volume, orientations, *options, frames)
     # The scatter of equivalents tells the errors of merged intensities, so the result is not symmetrized itself.
     volume = state.volume if config.symmetry == "none" else merged.values
     return Reconstruction(
@@ -221,14 +242,18 @@ def reconstruct(
     )
 
 
-def _best_start(course: _Course, crystal: Crystal, config: ReconstructConfig, communicator: Communicator) -> State:
+def _best_start(
+    course: _Course, problem: Problem, crystal: Crystal, config: ReconstructConfig, communicator: Communicator
+) -> State:
     """Make one starting state, or iterate several a little and return the one of the highest log-likelihood."""
     best, highest = None, -np.inf
     first = course.problem(replace(next_step(config, (), course.photons_per_frame), minibatch=False))
     for number in range(config.starts):
         # The first start is the one that a run without others would have.
         rng = np.random.default_rng([config.seed, number] if number else config.seed)
-        start = State(starting_volume(course.updated, first, crystal, config, communicator, rng))
+        volume = starting_volume(course.updated, first, crystal, config, communicator, rng)
+        volume, memory = course.parameters.start(problem, volume)
+        start = State(volume, (), memory)
         if config.starts == 1:
             return start
         state = start
@@ -249,6 +274,8 @@ def _advance(
     step = next_step(config, state.records, course.photons_per_frame)
     local = course.problem(step)
     start = cropped(state.volume, local.rows.n_voxels)
+    frames = course.frames(step)
+    fit = course.parameters.fit(local, frames, state.memory)
     update, numbers = iterate(
         local,
         start,
@@ -258,6 +285,7 @@ def _advance(
         config.view_weights,
         communicator,
         config.likelihood_table,
+        fit,
     )
     memory: dict[str, NDArray[np.float64]] = {}
     change = numbers.change
@@ -278,14 +306,16 @@ def _advance(
     if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
         raise ConvergenceError(f"iteration {step.number} gave no finite change or likelihood; {record}")
     volume = update.values
-    if local.rows is not course.updated.rows:
+    if step.stage < len(config.march) or len(start) < len(state.volume):
         volume = embedded(state.volume, volume, update.weight > 0)
     # The last record is that of x1, a plain iterate; this one is that of the extrapolated start.
     if "fallback" in state.memory and not is_kept(state.records[-1], record, config.acceleration_fall):
         record = replace(record, rejected=1)
         volume = state.memory["fallback"]
+    memory |= course.parameters.kept(state.memory, frames, None if record.rejected else fit)
     if course.held_out is not None and config.held_out is not None and step.number % config.held_out.every == 0:
-        look = log_likelihood_per_photon(course.held_out, volume, config.intensity_floor, communicator)
+        look, own = course.parameters.look(course.held_out, course.held_out_frames, volume, memory)
+        memory |= own
         record = replace(record, held_out_log_likelihood_per_photon=look)
     records = (*state.records, record)
     if may_extrapolate(config, step) and "fallback" not in state.memory and stop_reason(config, records) is None:

@@ -24,7 +24,7 @@ from fewphoton.emc.iteration import posteriors
 from fewphoton.emc.iteration_record import relative_change
 from fewphoton.emc.listed_iteration import iterate_listed, listed_posterior
 from fewphoton.emc.listed_problem import BYTES_PER_PAIR, FramePhotons, ListedProblem
-from fewphoton.emc.orientation_sample import default_level, memory_share_gb, symmetry_of
+from fewphoton.emc.orientation_sample import default_level, symmetry_of
 from fewphoton.emc.problem import Problem
 from fewphoton.emc.refine_orientations import (
     FineAround,
@@ -158,10 +158,10 @@ class Refiner:
         return OrientationLists(indptr, number[order].astype(np.int32), n_orientations)
 
     def _check_memory(self, probable: OrientationLists, around: FineAround, stage: RefineStage) -> None:
-        """Raise ConfigError where the lists of a stage would not fit."""
+        """Raise ConfigError where the lists of a stage would not fit into the memory that is configured, if any."""
         pairs = int(np.diff(around.indptr)[probable.index].sum())
-        limit = memory_share_gb(self.config.orientations, self.communicator.size)
-        if pairs * BYTES_PER_PAIR > 1e9 * limit:
+        limit = self.config.orientations.memory_gb
+        if limit is not None and pairs * BYTES_PER_PAIR > 1e9 * limit:
             raise ConfigError(
                 f"refinement to level {stage.level}: frames keep {len(probable.index) / probable.n_frames:.0f} "
                 f"orientations on the average, whose neighbours would take {pairs * BYTES_PER_PAIR / 1e9:.1f} GB of "

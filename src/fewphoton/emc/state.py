@@ -24,9 +24,15 @@ class State:
     memory : mapping of str to ndarray of float64
         What acceleration (``former``: x0; ``fallback`` and ``length``: x2 and the length of the step, while ``volume``
         is an extrapolation), minibatches (``photons``, ``weight``: the running sums) and refinement (``refine_0`` and
-        so on: the volume at the start of each stage) keep between iterations.
+        so on: the volume at the start of each stage) keep between iterations, and the parameters of frames
+        (``fluence``, ``background_photons``) where they are estimated.
     """
 
     volume: NDArray[np.float64]
     records: tuple[StepRecord, ...] = ()
     memory: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def iterate(self) -> NDArray[np.float64]:
+        """The last iterate, before any extrapolation, `(n, n, n)`."""
+        return self.memory.get("fallback", self.volume)

@@ -32,18 +32,36 @@ def half_way_voxels(crystal: Crystal, voxels_per_cell: int) -> float:
     return float(voxels_per_cell * np.linalg.norm(near[crystal.centring_allows(near)], axis=1).min() / 2)
 
 
-def lattice_points_inside(volume: IntensityVolume, crystal: Crystal, radius_voxels: float) -> NDArray[np.int32]:
-    """Lattice points, except the origin, whose sphere lies in the grid, int32 `(n, 3)`.
+def refuse_overlap(crystal: Crystal, voxels_per_cell: int, radius_voxels: float) -> None:
+    """Raise DataError where spheres of that radius about neighbouring lattice points would overlap."""
+    half_way = half_way_voxels(crystal, voxels_per_cell)
+    if not 0 < radius_voxels <= half_way + 1e-9:
+        raise DataError(
+            f"peaks of radius {radius_voxels:g} voxels overlap: points of a {crystal.centring} lattice are "
+            f"{2 * half_way:.4g} voxels apart at {voxels_per_cell} voxels per cell; lower peak_radius_voxels "
+            f"to {half_way:.4g} or less, or refine the grid"
+        )
+
+
+def lattice_points_in_grid(
+    n_voxels: int, voxels_per_cell: int, crystal: Crystal, radius_voxels: float
+) -> NDArray[np.int32]:
+    """Lattice points, except the origin, whose sphere lies in a grid of `n_voxels` along an edge, int32 `(n, 3)`.
 
     A negative radius allows points that far outside the grid.
     """
     margin = int(np.floor(radius_voxels + 1e-9)) if radius_voxels >= 0 else int(np.floor(radius_voxels - 1e-9))
-    below = (volume.n // 2 - margin) // volume.voxels_per_cell
-    above = (volume.n - 1 - volume.n // 2 - margin) // volume.voxels_per_cell
+    below = (n_voxels // 2 - margin) // voxels_per_cell
+    above = (n_voxels - 1 - n_voxels // 2 - margin) // voxels_per_cell
     axis = np.arange(-below, above + 1, dtype=np.int32)
     hkl = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     hkl = hkl[hkl.any(axis=1)]
     return np.asarray(hkl[crystal.centring_allows(hkl)])
+
+
+def lattice_points_inside(volume: IntensityVolume, crystal: Crystal, radius_voxels: float) -> NDArray[np.int32]:
+    """Lattice points of the grid of a volume; see :func:`lattice_points_in_grid`."""
+    return lattice_points_in_grid(volume.n, volume.voxels_per_cell, crystal, radius_voxels)
 
 
 def measured_sums(
@@ -135,12 +153,7 @@ def integrate(
         If no lattice point is measured, spheres overlap, halves have another grid, or a measured voxel is not finite.
     """
     half_way = half_way_voxels(crystal, volume.voxels_per_cell)
-    if not 0 < radius_voxels <= half_way + 1e-9:
-        raise DataError(
-            f"peaks of radius {radius_voxels:g} voxels overlap: points of a {crystal.centring} lattice are "
-            f"{2 * half_way:.4g} voxels apart at {volume.voxels_per_cell} voxels per cell; lower peak_radius_voxels "
-            f"to {half_way:.4g} or less, or refine the grid"
-        )
+    refuse_overlap(crystal, volume.voxels_per_cell, radius_voxels)
     around = sphere_offsets(half_way, radius_voxels) if subtract_diffuse else None
     if around is not None and not len(around):
         raise DataError(f"no voxel lies between the sphere of {radius_voxels:g} voxels and half-way ({half_way:.4g})")

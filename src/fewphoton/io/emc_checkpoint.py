@@ -59,7 +59,7 @@ class CheckpointFile:
         Raises
         ------
         InputFileError
-            If the file is truncated, is no checkpoint, or lacks a part.
+            If the file is truncated, is no checkpoint, lacks a part, or holds values that are not finite.
         """
         if not self.path.exists():
             return None
@@ -86,6 +86,14 @@ class CheckpointFile:
                 found=sorted(lengths),
                 remedy="Remove the checkpoint to start anew",
             )
+        for name, values in {"volume": volume, **{f"memory/{name}": values for name, values in memory.items()}}.items():
+            if not np.isfinite(values).all():
+                raise InputFileError(
+                    self.path,
+                    "holds values that are not finite",
+                    where=name,
+                    remedy="Remove the checkpoint to start anew, or bring back an intact copy",
+                )
         length = lengths.pop() if lengths else 0
         records = [{name: values[i].item() for name, values in columns.items()} for i in range(length)]
         return Checkpoint(volume, records, memory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
 
 import h5py
 
@@ -11,8 +10,8 @@ from fewphoton.data import FrameTable
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.hdf5 import dataset, store
 
-_WIDTH = {"quaternion": 4}
-"""Columns that may be missing, and the length of their rows."""
+_WIDTH: dict[str, tuple[int, ...]] = {"quaternion": (4,), "true_fluence": (), "true_background": ()}
+"""Columns that may be missing, and the shape of their rows."""
 
 
 def write_frame_table(group: h5py.Group, table: FrameTable, units: dict[str, str] | None = None) -> None:
@@ -24,23 +23,36 @@ def write_frame_table(group: h5py.Group, table: FrameTable, units: dict[str, str
             store(group, column.name, values, **({} if unit is None else {"units": unit}))
 
 
-def read_frame_table(group: h5py.Group, name: str, n_frames: int) -> FrameTable:
-    """Read the table that ``group`` holds under ``name``.
+class FrameTableReader:
+    """The table that an HDF5 group holds under a name, read in pieces.
 
     Raises
     ------
     InputFileError
-        If a column is missing or of the wrong length or type, or breaks a rule of the table.
+        If a column is missing or of the wrong length or type.
     """
-    columns: dict[str, Any] = {}
-    for column in fields(FrameTable):
-        width = _WIDTH.get(column.name)
-        place = f"{name}/{column.name}"
-        if width is None:
-            columns[column.name] = dataset(group, place, kind="iuf", shape=(n_frames,))[()]
-        elif place in group:
-            columns[column.name] = dataset(group, place, kind="f", shape=(n_frames, width))[()]
-    try:
-        return FrameTable(**columns)
-    except DataError as error:
-        raise InputFileError(group.file.filename, str(error), where=f"{group.name}/{name}") from error
+
+    def __init__(self, group: h5py.Group, name: str, n_frames: int) -> None:
+        self._path, self._where, self._n_frames = group.file.filename, f"{group.name}/{name}", n_frames
+        self._columns: dict[str, h5py.Dataset] = {}
+        for column in fields(FrameTable):
+            width = _WIDTH.get(column.name)
+            place = f"{name}/{column.name}"
+            if width is None:
+                self._columns[column.name] = dataset(group, place, kind="iuf", shape=(n_frames,))
+            elif place in group:
+                self._columns[column.name] = dataset(group, place, kind="f", shape=(n_frames, *width))
+
+    def read(self, start: int = 0, stop: int | None = None) -> FrameTable:
+        """Return rows ``start`` to ``stop - 1``.
+
+        Raises
+        ------
+        InputFileError
+            If they break a rule of the table.
+        """
+        last = self._n_frames if stop is None else stop
+        try:
+            return FrameTable(**{name: column[start:last] for name, column in self._columns.items()})
+        except DataError as error:
+            raise InputFileError(self._path, str(error), where=self._where) from error

@@ -11,8 +11,9 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from fewphoton.errors import InputFileError
+from fewphoton.errors import FewphotonError, InputFileError
 from fewphoton.io.atomic import written_aside
+from fewphoton.io.write_guard import WriteGuard
 
 COMPRESSION: dict[str, Any] = dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
 """Bitshuffle-LZ4, the compression of every larger dataset."""
@@ -102,9 +103,26 @@ def attribute(item: h5py.Dataset | h5py.Group, name: str) -> Any:
 
 @contextlib.contextmanager
 def created(path: Path | str) -> Iterator[h5py.File]:
-    """Open a new HDF5 file under a temporary name; it takes its final name when the block ends well."""
-    with written_aside(path) as aside, h5py.File(aside, "w", libver="v110", track_order=True) as file:
-        yield file
+    """Open a new HDF5 file under a temporary name; it takes its final name when the block ends well.
+
+    Raises
+    ------
+    OutputFileError
+        If it cannot be written, for example because the disk is full.
+    """
+    with written_aside(path) as aside, WriteGuard(aside) as guard:
+        try:
+            with h5py.File(guard, "w", libver="v110", track_order=True) as file:
+                yield file
+        except FewphotonError:
+            raise
+        except Exception as error:
+            # What follows a failed write, such as content that cannot be read back, is not the cause.
+            if guard.failure is None:
+                raise
+            raise guard.failure from error
+        if guard.failure is not None:
+            raise guard.failure
 
 
 def store(group: h5py.Group, name: str, values: Any, **attributes: Any) -> h5py.Dataset:

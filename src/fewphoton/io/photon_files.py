@@ -16,6 +16,7 @@ Layout::
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ import numpy as np
 from fewphoton.data.detector import Beam, Detector, describe, from_description
 from fewphoton.data.frames import FrameTable, PhotonFrames
 from fewphoton.errors import DataError, GeometryError, InputFileError
-from fewphoton.io.frame_table import read_frame_table, write_frame_table
+from fewphoton.io.frame_table import FrameTableReader, write_frame_table
 from fewphoton.io.hdf5 import COMPRESSION, attribute, created, dataset, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
@@ -38,7 +39,7 @@ _UNITS = {"omega_start_deg": "deg", "omega_end_deg": "deg"}
 class PhotonFileReader:
     """Photon frames on disk, read in pieces.
 
-    Use :func:`open_photon_file`. Only row pointers and the frame table are held in memory.
+    Use :func:`open_photon_file`. Only row pointers are held in memory, and the frame table once it was asked for.
     """
 
     def __init__(self, file: h5py.File) -> None:
@@ -68,12 +69,22 @@ class PhotonFileReader:
                 expected=f"0 rising to {len(self._pixel)}",
                 found=f"{self.indptr[:1]} to {self.indptr[-1:]}",
             )
-        self.table = read_frame_table(entry, "frames", len(self.indptr) - 1)
+        self._table = FrameTableReader(entry, "frames", len(self.indptr) - 1)
 
     @property
     def n_frames(self) -> int:
         """Number of frames in the file."""
-        return len(self.table)
+        return len(self.indptr) - 1
+
+    @property
+    def n_hits(self) -> int:
+        """Stored pixels with at least one photon, over all frames."""
+        return int(self.indptr[-1])
+
+    @functools.cached_property
+    def table(self) -> FrameTable:
+        """One row for each frame of the file."""
+        return self._table.read()
 
     def read(self, start: int = 0, stop: int | None = None) -> PhotonFrames:
         """Return the frames ``start`` to ``stop - 1``, validated.
@@ -91,7 +102,7 @@ class PhotonFileReader:
                 self._pixel[first_hit:last_hit],
                 self._count[first_hit:last_hit],
                 self.detector.n_pixels,
-                self.table.take(slice(start, last)),
+                self._table.read(start, last),
             ).validate()
         except DataError as error:
             raise InputFileError(self.path, str(error), where="/entry/photons") from error

@@ -35,7 +35,7 @@ from fewphoton.data import AzimuthalBins, Beam, Detector, FrameTable, SparseFram
 from fewphoton.data.azimuthal_bins import RadialUnit
 from fewphoton.data.detector import from_description
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.frame_table import read_frame_table
+from fewphoton.io.frame_table import FrameTableReader
 from fewphoton.io.hdf5 import dataset, opened
 from fewphoton.io.sparse_nexus_writer import ENTRY, KIND, write_sparse_file
 
@@ -213,7 +213,7 @@ def _table(group: h5py.Group, n_frames: int) -> FrameTable:
     place = group.parent.get("frames")
     if not isinstance(place, h5py.Group):
         return FrameTable.unknown(n_frames)
-    return read_frame_table(group.parent, "frames", n_frames)
+    return FrameTableReader(group.parent, "frames", n_frames).read()
 
 
 def _geometry(group: h5py.Group) -> tuple[Detector, Beam] | None:

@@ -117,6 +117,7 @@ def posterior_rows(
     count: NDArray[np.float32],
     table: NDArray[Any],
     start: NDArray[np.float32],
+    fluence: NDArray[np.float32],
     log_prior: NDArray[np.float64],
     beta: float,
     probability: NDArray[np.float32],
@@ -137,6 +138,8 @@ def posterior_rows(
         not lead to a larger log-likelihood than the orientations'.
     start : ndarray of float32, `(n_columns,)`
         Log-likelihood of a frame without photons in the same unit: minus the expected photons of each view.
+    fluence : ndarray of float32, `(n_frames,)`
+        Factor of ``start`` for each frame.
     log_prior : ndarray of float64, `(n_orientations,)`
         Logarithm of the orientation weights.
     beta : float
@@ -154,8 +157,9 @@ def posterior_rows(
     for part in prange(_N_PARTS):
         gain = np.empty(n_orientations, dtype=np.float32)
         for d in range(first_row_of_part(indptr, part, _N_PARTS), first_row_of_part(indptr, part + 1, _N_PARTS)):
-            row = probability[d]
-            row[:] = start
+            row, times = probability[d], fluence[d]
+            for r in range(len(row)):
+                row[r] = times * start[r]
             add_rows(indptr[d], indptr[d + 1], index, count, table, row)
             top = _row_maximum(row)
             maximum[d] = top

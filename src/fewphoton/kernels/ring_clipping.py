@@ -105,6 +105,19 @@ def _kept_of_histogram(counts, lowest, outside, low, high):  # type: ignore[no-u
 
 
 @numba.njit(cache=True, nogil=True)
+def likely_counts(centre: float, n: float, cutoff: float) -> tuple[float, float]:
+    """Return the smallest and largest count that clipping by the Poisson tail keeps of ``n`` pixels of a mean.
+
+    Beyond lies, on either side, the probability of the normal distribution beyond ``cutoff`` or half a pixel of the
+    ring (Chauvenet), whichever is less; the latter alone where the cut-off is 0.
+    """
+    normal_tail = 0.5 * math.erfc(cutoff / math.sqrt(2.0))
+    tail = min(normal_tail, 0.5 / n) if cutoff > 0.0 else 0.5 / n
+    least, most = poisson_interval(centre, tail)
+    return np.float64(least), np.float64(most)
+
+
+@numba.njit(cache=True, nogil=True)
 def clip_histograms(
     histogram: NDArray[np.uint32],
     lowest: int,
@@ -155,10 +168,7 @@ def clip_histograms(
         while n > 0.0 and passes < n_cycles:
             centre = total / n
             if error_model == POISSON_TAIL:
-                normal_tail = 0.5 * math.erfc(cutoff / math.sqrt(2.0))
-                tail = min(normal_tail, 0.5 / n) if cutoff > 0.0 else 0.5 / n
-                least, most = poisson_interval(centre, tail)
-                next_low, next_high = np.float64(least), np.float64(most)
+                next_low, next_high = likely_counts(centre, n, cutoff)
             else:
                 sigma = math.sqrt((variance if error_model == POISSON else squares) / n)
                 reach = max(cutoff, chauvenet_cutoff(n)) * sigma

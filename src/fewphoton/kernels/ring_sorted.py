@@ -18,7 +18,7 @@ from fewphoton.kernels.ring_clipping import (
     HYBRID,
     POISSON_TAIL,
     chauvenet_cutoff,
-    poisson_interval,
+    likely_counts,
 )
 
 _SUMS = {"reassoc", "contract", "nsz"}
@@ -257,10 +257,8 @@ def clip_ring_sorted(
         passes = 0
         while n > 0 and passes < n_cycles:
             if error_model == POISSON_TAIL:
-                normal_tail = 0.5 * math.erfc(cutoff / math.sqrt(2.0))
-                tail = min(normal_tail, 0.5 / n) if cutoff > 0.0 else 0.5 / n
-                least, most = poisson_interval(centre, tail)
-                low, high = max(low, np.float64(least)), min(high, np.float64(most))
+                least, most = likely_counts(centre, np.float64(n), cutoff)
+                low, high = max(low, least), min(high, most)
             else:
                 sigma = math.sqrt(squares if clip_by_squares else variance)
                 reach = max(cutoff, chauvenet_cutoff(np.float64(n))) * sigma

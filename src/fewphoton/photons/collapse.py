@@ -37,7 +37,8 @@ def sum_frames(frames: PhotonFrames, group_ptr: NDArray[np.int64]) -> PhotonFram
     -------
     PhotonFrames
         One frame a group: photons and exposures summed, batch and source index of the first frame, rotation from the
-        start of the first to the end of the last; a known orientation stays known where all of a group share it.
+        start of the first to the end of the last; a known orientation stays known where all of a group share it, and
+        known fluences and backgrounds are averaged.
 
     Raises
     ------
@@ -85,7 +86,18 @@ def _sum_rows(table: FrameTable, group_ptr: NDArray[np.int64]) -> FrameTable:
         table.omega_start_deg[first],
         table.omega_end_deg[last],
         _shared_quaternion(table.quaternion, group_ptr),
+        _mean(table.true_fluence, table.n_exposures, group_ptr),
+        _mean(table.true_background, table.n_exposures, group_ptr),
     )
+
+
+def _mean(
+    factor: NDArray[np.float64] | None, n_exposures: NDArray[np.int32], group_ptr: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    if factor is None or len(group_ptr) == 1:
+        return None if factor is None else np.zeros(0)
+    starts = group_ptr[:-1]
+    return np.asarray(np.add.reduceat(factor * n_exposures, starts) / np.add.reduceat(n_exposures, starts))
 
 
 def _shared_quaternion(

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fewphoton.config.separation import SparsifyConfig
 from fewphoton.data import AzimuthalBins
-from fewphoton.separation.background import Background, BackgroundFinder
+from fewphoton.separation.background import Background, BackgroundFinder, valid_range
 from fewphoton.separation.strong_pixels import strong_pixels
 
 
@@ -45,6 +45,12 @@ def gap_value(dtype: np.dtype[Any], smallest: float = 0.0) -> int | float:
     return -1 if smallest >= 0 else int(np.iinfo(dtype).min)
 
 
+def bad_read_value(config: SparsifyConfig, dtype: np.dtype[Any], less_dark: bool) -> int | float:
+    """Return what stands for bad reads in sparse frames; ``less_dark``: a dark image is subtracted from them."""
+    # Less dark, signal may be negative.
+    return gap_value(dtype, -np.inf if less_dark else valid_range(config, dtype)[0])
+
+
 class Sparsifier:
     """Sparsifies frames of one geometry and type; holds working memory, so use one a thread.
 
@@ -52,11 +58,6 @@ class Sparsifier:
     ----------
     bins, config, dtype, dark
         See :class:`fewphoton.separation.background.BackgroundFinder`.
-
-    Attributes
-    ----------
-    gap : int or float
-        Value of bad reads.
     """
 
     def __init__(
@@ -67,8 +68,7 @@ class Sparsifier:
         dark: NDArray[np.float32] | None = None,
     ) -> None:
         self.finder = BackgroundFinder(bins, config, dtype, dark)
-        # Less dark, signal may be negative.
-        self.gap = gap_value(self.finder.dtype, self.finder.smallest if dark is None else -np.inf)
+        self._gap = bad_read_value(config, self.finder.dtype, dark is not None)
         self._cutoff = config.cutoff_pick
 
     def sparsify(self, frame: NDArray[Any]) -> SparseFrame:
@@ -91,7 +91,7 @@ class Sparsifier:
         if len(background.invalid):
             bad = background.invalid
             order = np.argsort(np.concatenate([pixel, bad]), kind="stable")
-            gaps = np.full(len(bad), self.gap).astype(finder.dtype)
+            gaps = np.full(len(bad), self._gap).astype(finder.dtype)
             pixel = np.concatenate([pixel, bad])[order]
             intensity = np.concatenate([intensity, gaps])[order]
         return SparseFrame(pixel, intensity, background)

@@ -35,7 +35,27 @@ def exposure_table(config: SimulateRotationConfig) -> FrameTable:
     number = np.arange(n_exposures)
     batch, place = np.divmod(number, config.frames_per_batch)
     start = batch * spacing + place * config.rotation_per_frame_deg
-    return FrameTable(number, np.ones(n_exposures, dtype=np.int32), batch, start, start + config.rotation_per_frame_deg)
+    fluence, background = None, None
+    if config.fluence_spread > 0 or config.background_spread > 0:
+        # A stream of their own: photons are drawn from the same numbers as without.
+        rng = np.random.default_rng([config.seed, 2])
+        fluence = _factors(config.fluence_spread, n_exposures, rng)
+        background = _factors(config.background_spread, n_exposures, rng)
+    end = start + config.rotation_per_frame_deg
+    return FrameTable(
+        number,
+        np.ones(n_exposures, dtype=np.int32),
+        batch,
+        start,
+        end,
+        true_fluence=fluence,
+        true_background=background,
+    )
+
+
+def _factors(spread: float, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw factors of mean 1 from a gamma distribution."""
+    return rng.gamma(spread**-2, spread**2, n) if spread > 0 else np.ones(n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +100,29 @@ class RotationExperiment(CrystalScattering):
         pattern += self.smooth.astype(np.float32)
         return pattern
 
-    def draw(self, table: FrameTable, rng: np.random.Generator) -> PhotonFrames:
-        """Draw Poisson photons of the exposures of ``table``; each is seen at the middle of its rotation range."""
-        pattern = self.patterns(table.omega_deg)
-        n_photons = rng.poisson(pattern.sum(axis=1, dtype=np.float64))
-        draw_ptr = np.concatenate([[0], np.cumsum(n_photons)]).astype(np.int64)
+    def draw(self, table: FrameTable, rng: np.random.Generator, exposures_per_pattern: int = 1) -> PhotonFrames:
+        """Draw Poisson photons of the exposures of ``table``.
+
+        Each is seen at the middle of the rotation range of ``exposures_per_pattern`` successive exposures, of which
+        the table must hold a whole number. Fluence and background are those of the table, or the mean ones where it
+        has none.
+        """
+        first, last = table.omega_start_deg[::exposures_per_pattern], table.omega_end_deg[exposures_per_pattern - 1 : :]
+        pattern = self.patterns(0.5 * (first + last[::exposures_per_pattern]))
+        pattern_of_frame = np.arange(len(table)) // exposures_per_pattern
+        if table.true_fluence is not None and table.true_background is not None:
+            pattern, pattern_of_frame = pattern[pattern_of_frame], np.arange(len(table))
+            fluence, level = (part[:, None].astype(np.float32) for part in (table.true_fluence, table.true_background))
+            pattern *= fluence
+            pattern += (level - fluence) * self.background.astype(np.float32)
+            np.maximum(pattern, 0.0, out=pattern)
+        n_photons = rng.poisson(pattern.sum(axis=1, dtype=np.float64)[pattern_of_frame])
         frame = np.repeat(np.arange(len(table)), n_photons)
-        uniform = rng.random(draw_ptr[-1])
-        return photons_at(pattern, draw_ptr, uniform[np.lexsort((uniform, frame))], table)
+        uniform = rng.random(len(frame))
+        drawn_from = pattern_of_frame[frame]
+        draw_ptr = np.searchsorted(drawn_from, np.arange(len(pattern) + 1)).astype(np.int64)
+        order = np.lexsort((uniform, drawn_from))
+        return photons_at(pattern, draw_ptr, uniform[order], table, frame[order])
 
 
 def exposures(
@@ -101,4 +136,5 @@ def exposures(
     starts = range(0, len(table), config.chunk_frames)
     for start, seed in zip(starts, np.random.SeedSequence(config.seed).spawn(len(starts)), strict=True):
         rng = np.random.default_rng(seed)
-        yield experiment.draw(table.take(slice(start, start + config.chunk_frames)), rng), rng
+        part = table.take(slice(start, start + config.chunk_frames))
+        yield experiment.draw(part, rng, config.exposures_per_pattern), rng

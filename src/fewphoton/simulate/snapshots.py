@@ -30,26 +30,30 @@ def photons_at(
     draw_ptr: NDArray[np.int64],
     uniform: NDArray[np.float64],
     table: FrameTable,
+    frame: NDArray[np.int64] | None = None,
 ) -> PhotonFrames:
     """Turn uniform draws into photons that are distributed as the patterns.
 
     Parameters
     ----------
-    pattern : ndarray of float32, `(n_frames, n_pixels)`
+    pattern : ndarray of float32, `(n_patterns, n_pixels)`
         Expected photons.
-    draw_ptr : ndarray of int64, `(n_frames + 1,)`
-        Draws of frame ``d`` are ``draw_ptr[d]`` to ``draw_ptr[d + 1] - 1``.
+    draw_ptr : ndarray of int64, `(n_patterns + 1,)`
+        Draws from pattern ``p`` are ``draw_ptr[p]`` to ``draw_ptr[p + 1] - 1``.
     uniform : ndarray of float64, `(n_draws,)`
-        Draws from 0 to 1, sorted in each frame; each becomes a photon.
+        Draws from 0 to 1, sorted in each pattern; each becomes a photon.
     table : FrameTable
         Rows of the frames.
+    frame : ndarray of int64, `(n_draws,)`, optional
+        Frame of each draw, where frames share patterns. Default: a frame each pattern.
     """
-    n_frames, n_pixels = pattern.shape
+    n_patterns, n_pixels = pattern.shape
     pixel = np.empty(draw_ptr[-1], dtype=np.int64)
     draw_pixels(pattern, draw_ptr, uniform, pixel)
-    frame = np.repeat(np.arange(n_frames), np.diff(draw_ptr))
+    if frame is None:
+        frame = np.repeat(np.arange(n_patterns), np.diff(draw_ptr))
     place, count = np.unique(frame * n_pixels + pixel, return_counts=True)
-    indptr = np.searchsorted(place, np.arange(n_frames + 1) * n_pixels)
+    indptr = np.searchsorted(place, np.arange(len(table) + 1) * n_pixels)
     return PhotonFrames(
         indptr.astype(np.int64), (place % n_pixels).astype(np.uint32), count.astype(np.uint32), n_pixels, table
     )

@@ -14,6 +14,7 @@ from fewphoton.errors import ConfigError, DataError
 from fewphoton.figures import (
     bragg_diffuse,
     convergence,
+    convergence_study,
     frames,
     orientations,
     patterson,
@@ -56,7 +57,9 @@ class Inputs:
         "resolution shells, CSV (r_factor, bragg_diffuse, rotations)", optional=True, many=True
     )
     errors: Path | None = path_field("rotation errors of frames, CSV (rotations)", optional=True)
-    table: Path | None = path_field("table of all metrics, CSV (sweep)", optional=True)
+    table: Path | None = path_field(
+        "table, CSV: of all metrics (sweep), of convergence (convergence_study)", optional=True
+    )
 
 
 @dataclass(frozen=True)
@@ -244,6 +247,13 @@ def _draw_sweep(inputs: Inputs, config: DrawFigureConfig, context: Context) -> s
     return sweep.draw(rows, config.x, metrics, series=config.series)
 
 
+def _draw_convergence_study(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
+    rows = read_table(_needed(inputs, "table", config))
+    if config.x is None:
+        raise ConfigError("figure 'convergence_study' needs x, the column of the horizontal axis")
+    return convergence_study.draw(rows, config.x)
+
+
 def _draw_pipeline(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
     return pipeline.draw()
 
@@ -260,5 +270,6 @@ _FIGURES: dict[str, Callable[[Inputs, DrawFigureConfig, Context], style.Figure]]
     "volume_slices": _draw_volume_slices,
     "reflections": _draw_reflections,
     "sweep": _draw_sweep,
+    "convergence_study": _draw_convergence_study,
     "pipeline": _draw_pipeline,
 }

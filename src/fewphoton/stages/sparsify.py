@@ -18,7 +18,7 @@ from fewphoton.io.metrics import write_metrics
 from fewphoton.io.provenance import Provenance
 from fewphoton.io.raw_frames import RawFrames, open_raw_frames
 from fewphoton.io.sparse_nexus import write_sparse_file
-from fewphoton.separation.sparsify import SparseFrame, Sparsifier
+from fewphoton.separation.sparsify import SparseFrame, Sparsifier, bad_read_value
 from fewphoton.stages.contract import Context, path_field
 from fewphoton.stages.frame_pool import map_in_order
 from fewphoton.stages.separation_setup import SeparationSetup, set_up
@@ -81,7 +81,7 @@ def run(inputs: Inputs, outputs: Outputs, config: SparsifyConfig, context: Conte
             setup.detector,
             setup.beam,
             dtype,
-            Sparsifier(setup.bins, config, dtype, setup.dark).gap,
+            bad_read_value(config, dtype, setup.dark is not None),
             raw.table,
             provenance,
             links,

@@ -1,0 +1,38 @@
+"""How much memory this process may use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def machine_memory_bytes(system: Path = Path("/")) -> int:
+    """Return the machine's memory, or less where control groups (containers, batch systems) allow less.
+
+    Parameters
+    ----------
+    system : Path
+        Root of the file system that holds ``proc`` and ``sys``.
+    """
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with contextlib.suppress(OSError):
+        for line in (system / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers == "":
+                limits += _limits(system / "sys/fs/cgroup", group, "memory.max")
+            elif "memory" in controllers.split(","):
+                limits += _limits(system / "sys/fs/cgroup/memory", group, "memory.limit_in_bytes")
+    return min(limits)
+
+
+def _limits(root: Path, group: str, name: str) -> list[int]:
+    """Limits of a group and of those it lies in."""
+    inner = root / group.lstrip("/")
+    found = []
+    for folder in (inner, *inner.parents):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int((folder / name).read_text(encoding="ascii")))
+        if folder == root:
+            break
+    return found
