@@ -311,34 +311,6 @@ rule draw_rotations:
         "--figure {output} --config-json {params.config:q} 2> {log}"
 
 
-rule draw_rotations:
-    input:
-        shells=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/shells.csv",
-        errors=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/errors.csv",
-        metrics=f"{RESULTS}/{{dataset}}/evaluate_rotations/{{point}}/metrics.json",
-    output:
-        report(
-            f"{RESULTS}/{{dataset}}/figures/{{point}}/rotations.png",
-            caption="../report/rotations.rst",
-            category="2 Reconstruction",
-            labels={
-                "dataset": "{dataset}",
-                "point": "{point}",
-                "figure": "recovered rotations and correlations",
-            },
-        ),
-    log:
-        f"{RESULTS}/{{dataset}}/logs/figures/{{point}}/rotations.log",
-    localrule: True
-    conda:
-        "../../envs/core.yaml"
-    params:
-        config=figure("rotations"),
-    shell:
-        "fewphoton draw-figure --shells {input.shells} --errors {input.errors} --metrics {input.metrics} "
-        "--figure {output} --config-json {params.config:q} 2> {log}"
-
-
 rule figures:
     input:
         all_figures(),
