@@ -4,7 +4,8 @@ Run ``python -m benchmarks.emc.dragonfly --structure PDB --dragonfly ENVIRONMENT
 root, where ENVIRONMENT is a virtual environment of its own with ``dragonfly-spi`` (https://github.com/duaneloh/Dragonfly;
 it needs a C compiler, an MPI, GSL and HDF5). Both programs get the same photons, pixels, voxels and rotations; each
 makes its own random start. They run one after the other in every round, so that nothing shares the cores with them but
-what else runs on the machine. Times are what the programs' own logs say; memory and processor time are the process's.
+what else runs on the machine. Wall times are what the programs' own logs say; processor times, which other work on
+the machine stretches less, and the largest memory are the process's.
 """
 
 from __future__ import annotations
@@ -34,7 +35,25 @@ from fewphoton.io.volumes import read_volume_file
 
 _DRAGONFLY_STAGE = re.compile(r"^\t(\w+)\t([\d.]+)", re.MULTILINE)
 _HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
-HEADINGS = ("program", "exponent", "iteration", "wall, s", "of which", "nat gained per frame")
+# A first line at the start of the first iteration, then one at the end of each.
+_DRAGONFLY_MARK = r"\A(?s:.*?)beta factor|^Finished iteration"
+_OUR_MARK = r"^\d+ frames \(\d+ with photons\)|^iteration \d+ "
+HEADINGS = ("program", "exponent", "iteration", "processor, s", "wall, s", "of which (wall)", "nat gained per frame")
+
+
+@dataclass(frozen=True)
+class _Usage:
+    """Processor seconds at each mark in a program's log, and its largest memory."""
+
+    at_mark: list[float]
+    total: float
+    memory_gb: float
+
+    def of_iterations(self, n_iterations: int) -> list[float]:
+        """Processor seconds of each iteration; the first mark is the start of the first."""
+        if len(self.at_mark) <= n_iterations:
+            raise SystemExit(f"{len(self.at_mark)} marks in the log for {n_iterations} iterations")
+        return np.diff(self.at_mark[: n_iterations + 1]).tolist()
 
 
 @dataclass(frozen=True)
@@ -43,30 +62,38 @@ class Run:
 
     program: str
     seconds: list[float]
+    usage: _Usage
     stages: list[str]
     information_nat: list[float]
-    cpu_seconds: float
-    memory_gb: float
     median_error_deg: float
 
 
-def _watched(command: list[str], log: Path, threads: int, extra: dict[str, str]) -> tuple[float, float]:
-    """Run a command; return the processor seconds and the largest memory (GB) of its process."""
+def _watched(command: list[str], log: Path, threads: int, mark: str, extra: dict[str, str]) -> _Usage:
+    """Run a command, and note its processor time whenever another line that matches ``mark`` is in its log."""
     # Waiting threads sleep, so that processor time is work on a machine that is not quiet as well.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", **extra}
+    settings = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+    at_mark: list[float] = []
+    largest, ended = 0, 0
     with log.open("w") as handle:
-        process = subprocess.Popen(command, stdout=handle, stderr=subprocess.STDOUT, env=environment)
-        largest, ended = 0, 0
-        # The largest memory that the kernel hands back at the end counts this program's too, from before the exec.
+        process = subprocess.Popen(
+            command, stdout=handle, stderr=subprocess.STDOUT, env={**os.environ, **settings, **extra}
+        )
+        place = Path(f"/proc/{process.pid}")
         while not ended:
+            time.sleep(0.02)
             with contextlib.suppress(OSError, AttributeError):
-                status_text = Path(f"/proc/{process.pid}/status").read_text()
-                largest = max(largest, int(_HIGH_WATER.search(status_text).group(1)))  # type: ignore[union-attr]
-            time.sleep(0.05)
+                ticks = (place / "stat").read_text().rsplit(")", 1)[1].split()[11:13]
+                seconds = sum(int(tick) for tick in ticks) / os.sysconf("SC_CLK_TCK")
+                # The largest memory that the kernel hands back at the end counts this program's too, before the exec.
+                largest = max(largest, int(_HIGH_WATER.search((place / "status").read_text()).group(1)))  # type: ignore[union-attr]
+                found = len(re.findall(mark, log.read_text(), re.MULTILINE))
+                at_mark += [seconds] * (found - len(at_mark))
             ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     if status:
         raise SystemExit(f"{command[0]} failed:\n{log.read_text()[-3000:]}")
-    return usage.ru_utime + usage.ru_stime, largest / 1e6
+    total = usage.ru_utime + usage.ru_stime
+    at_mark += [total] * (len(re.findall(mark, log.read_text(), re.MULTILINE)) - len(at_mark))
+    return _Usage(at_mark, total, largest / 1e6)
 
 
 def _error_deg(orientations: Path, folder: Path) -> float:
@@ -89,7 +116,8 @@ def _dragonfly(program: Path, folder: Path, options: argparse.Namespace, beta: f
         + ("" if beta is None else f"beta = {beta}\n")
     )
     command = [str(program), "-c", str(place / "config.ini"), "-t", str(options.threads), str(options.iterations)]
-    cpu, memory = _watched(command, place / "out.log", options.threads, {"LD_LIBRARY_PATH": options.libraries or ""})
+    libraries = {"LD_LIBRARY_PATH": options.libraries or ""}
+    usage = _watched(command, place / "out.log", options.threads, _DRAGONFLY_MARK, libraries)
     lines = (place / "EMC.log").read_text().split("Iter\t", 1)[1].splitlines()[1:]
     columns = np.array([line.split() for line in lines], dtype=float)
     found = [(name, float(value)) for name, value in _DRAGONFLY_STAGE.findall((place / "out.log").read_text())]
@@ -103,7 +131,7 @@ def _dragonfly(program: Path, folder: Path, options: argparse.Namespace, beta: f
     words += ["--orientations", place / "orientations.h5", "--metrics", place / "metrics.json", "--quiet"]
     _stage("import-dragonfly", *words)
     error = _error_deg(place / "orientations.h5", folder)
-    return Run("Dragonfly", columns[:, 1].tolist(), stages, columns[:, 3].tolist(), cpu, memory, error)
+    return Run("Dragonfly", columns[:, 1].tolist(), usage, stages, columns[:, 3].tolist(), error)
 
 
 def _ours(folder: Path, options: argparse.Namespace, beta: float | None) -> Run:
@@ -120,11 +148,11 @@ def _ours(folder: Path, options: argparse.Namespace, beta: float | None) -> Run:
         "likelihood_table": options.table,
     }
     command = [sys.executable, "-m", "fewphoton", "reconstruct", "--frames", folder / "frames.h5"]
-    command += ["--crystal", folder / "box.yaml", "--volume", place / "volume.h5", "--quiet"]
+    command += ["--crystal", folder / "box.yaml", "--volume", place / "volume.h5"]
     command += ["--orientations", place / "orientations.h5", "--iterations", place / "iterations.csv"]
     command += ["--metrics", place / "metrics.json", "--config-json", json.dumps(section)]
     command += ["--threads", str(options.threads)]
-    cpu, memory = _watched([str(word) for word in command], place / "out.log", options.threads, {})
+    usage = _watched([str(word) for word in command], place / "out.log", options.threads, _OUR_MARK, {})
     with (place / "iterations.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     seconds = [float(row["seconds_total"]) for row in rows]
@@ -135,7 +163,7 @@ def _ours(folder: Path, options: argparse.Namespace, beta: float | None) -> Run:
     ]
     error = _error_deg(place / "orientations.h5", folder)
     information = [float(row["mutual_information_nat"]) for row in rows]
-    return Run(f"ours, {options.table}", seconds, stages, information, cpu, memory, error)
+    return Run(f"ours, {options.table}", seconds, usage, stages, information, error)
 
 
 def _stage(name: str, *words: object) -> None:
@@ -197,12 +225,12 @@ def main() -> None:
             f"{options.structure.name}: {options.frames} frames of {photons:.1f} photons, {options.pixels}² pixels, "
             f"{n_voxels}³ voxels, level {options.level}, {options.threads} threads\n"
         )
-        print("| " + " | ".join(HEADINGS) + " |\n| --- | --- | --: | --: | --- | --: |", flush=True)
+        print("| " + " | ".join(HEADINGS) + " |\n| --- | --- | --: | --: | --: | --- | --: |", flush=True)
         for beta in (1.0, None) if options.annealed else (1.0,):
             runs = [_ours(folder, options, beta)]
             if options.dragonfly:
                 runs.insert(0, _dragonfly(options.dragonfly.absolute(), folder, options, beta))
-            _report(runs, "from the photons" if beta is None else f"{beta:g}")
+            _report(runs, "from the photons" if beta is None else f"{beta:g}", options.iterations)
         names = [
             line.split(":", 1)[1].strip()
             for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -213,20 +241,25 @@ def main() -> None:
         )
 
 
-def _report(runs: list[Run], exponent: str) -> None:
-    for run in runs:
-        rows = zip(run.seconds, run.stages, run.information_nat, strict=True)
-        for number, (seconds, stages, information) in enumerate(rows, start=1):
-            print(f"| {run.program} | {exponent} | {number} | {seconds:.2f} | {stages} | {information:.3f} |")
-    for run in runs:
+def _report(runs: list[Run], exponent: str, n_iterations: int) -> None:
+    work = [run.usage.of_iterations(n_iterations) for run in runs]
+    for run, processor in zip(runs, work, strict=True):
+        rows = zip(processor, run.seconds, run.stages, run.information_nat, strict=True)
+        for number, (busy, seconds, stages, information) in enumerate(rows, start=1):
+            print(
+                f"| {run.program} | {exponent} | {number} | {busy:.2f} | {seconds:.2f} | {stages} | {information:.3f} |"
+            )
+    for run, processor in zip(runs, work, strict=True):
         print(
-            f"| {run.program} | {exponent} | all | {sum(run.seconds):.2f} | process: {run.cpu_seconds:.1f} s of "
-            f"processor, {run.memory_gb:.2f} GB | median error {run.median_error_deg:.1f}° |",
+            f"| {run.program} | {exponent} | all | {sum(processor):.2f} | {sum(run.seconds):.2f} | whole process "
+            f"{run.usage.total:.1f} s of processor, {run.usage.memory_gb:.2f} GB; median error "
+            f"{run.median_error_deg:.1f}° | |",
             flush=True,
         )
     if len(runs) == 2:
-        ratios = [theirs / ours for theirs, ours in zip(runs[0].seconds, runs[1].seconds, strict=True)]
-        print(f"| **ratio** | {exponent} | 1 to {len(ratios)} | {', '.join(f'{ratio:.1f}' for ratio in ratios)} | | |")
+        busy = ", ".join(f"{theirs / ours:.1f}" for theirs, ours in zip(*work, strict=True))
+        wall = ", ".join(f"{theirs / ours:.1f}" for theirs, ours in zip(runs[0].seconds, runs[1].seconds, strict=True))
+        print(f"| **ratio** | {exponent} | each | {busy} | {wall} | | |", flush=True)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,15 @@ def test_fluence_varies_with_the_particle_but_not_with_the_background():
     assert excess / (expected**2).mean() == pytest.approx(np.expm1(0.36), rel=0.25)
 
 
+def test_background_alone_is_poisson_whatever_the_fluence():
+    dark = Snapshots(
+        lambda turns: np.zeros((len(turns), N_PIXELS), np.float32), np.full(N_PIXELS, 5.0, np.float32), 1500, 1.0, 8
+    )
+    totals = dark.draw(0, 1500).totals()
+    assert totals.mean() == pytest.approx(60, abs=5 * np.sqrt(60 / 1500))
+    assert totals.var() == pytest.approx(60, rel=0.2)
+
+
 def test_mean_over_orientations_of_what_does_not_and_does_turn():
     assert mean_over_orientations(lambda turns: np.full((len(turns), 5), 2.0, np.float32)) == pytest.approx(10)
     # The square of one element of a rotation matrix is 1/3 on average.
