@@ -43,12 +43,12 @@ SOURCES = {
     )
 }
 RECONSTRUCTED = SOURCES["simulate"] + SOURCES["raw"] + SOURCES["scan"]
+ROTATED = SOURCES["simulate_particles"] + SOURCES["simulate_serial"]
 COUNTED = [
     name
     for name in SOURCES["simulate"] + SOURCES["raw"]
     if not RUN.datasets[name].simulate or RUN.datasets[name].simulate.readout
 ]
-ROTATED = SOURCES["simulate_particles"] + SOURCES["simulate_serial"]
 SEPARATED = SOURCES["frames"] + SOURCES["simulate_stills"]
 HALVED = [name for name, dataset in RUN.datasets.items() if dataset.split is not None]
 REFERENCED = [

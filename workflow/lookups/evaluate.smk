@@ -90,9 +90,9 @@ def table_columns(wildcards):
 def of_reconstructions(name, *stages):
     """Return the files ``name`` of these stages for all points, stage by stage."""
     return [
-        f"{RESULTS}/{dataset}/{stage}/{AT['evaluate'][folder].until('reconstruct').folder}/{name}"
+        f"{RESULTS}/{dataset}/{stage}/{(AT['evaluate'] | AT['reconstruct'])[folder].until('reconstruct').folder}/{name}"
         for stage in stages
-        for dataset, folder in ALL_POINTS
+        for dataset, folder in ALL_POINTS + ROTATED_POINTS
     ]
 
 

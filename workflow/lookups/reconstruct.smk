@@ -8,15 +8,17 @@ def emc_memory(wildcards, input, attempt):
 
 def background_shape(wildcards):
     """Return the file with the shape of the background where a point looks for background, else nothing."""
-    section = AT["reconstruct"][wildcards.point].section(RUN, "reconstruct")
+    section = AT["reconstruct"][wildcards.point].section(
+        RUN, "reconstruct", wildcards.dataset
+    )
     shape = RUN.datasets[wildcards.dataset].background
     return [str(shape)] if shape and section["background"] == "per_frame" else []
 
 
-def assemble_values():
+def assemble_values(dataset):
     """Return the parameters of assemble, with grid, corrections and q range as reconstruct has them."""
     values = RUN.stages.assemble.model_dump(mode="json")
-    same = RUN.stages.reconstruct.model_dump(mode="json")
+    same = RUN.reconstruct_of(dataset).model_dump(mode="json")
     return values | {
         key: same[key] for key in ("grid", "corrections", "q_max_inv_angstrom")
     }
@@ -24,9 +26,9 @@ def assemble_values():
 
 def assemble_section(wildcards):
     """Return the parameters of assemble as JSON."""
-    return json.dumps(assemble_values())
+    return json.dumps(assemble_values(wildcards.dataset))
 
 
 def shuffled_section(wildcards):
     """Return the same with angles exchanged between frames: the level of chance."""
-    return json.dumps(assemble_values() | {"shuffle_seed": 0})
+    return json.dumps(assemble_values(wildcards.dataset) | {"shuffle_seed": 0})

@@ -6,7 +6,7 @@ def simulation(kind):
 
     def parameters(wildcards):
         section = getattr(RUN.datasets[wildcards.dataset], kind)
-        grid = RUN.stages.reconstruct.grid
+        grid = RUN.reconstruct_of(wildcards.dataset).grid
         values = section.model_dump(mode="json")
         values["truth_voxels_per_cell"] = grid.voxels_per_cell
         if grid.n_voxels is not None:

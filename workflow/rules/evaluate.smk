@@ -116,12 +116,8 @@ rule collect_metrics:
         reconstruct=of_reconstructions(
             "metrics.json",
             "reconstruct",
-            *(["score_iterates"] if RECONSTRUCTED == REFERENCED else []),
-        )
-        + [
-            f"{RESULTS}/{dataset}/reconstruct/{folder}/metrics.json"
-            for dataset, folder in ROTATED_POINTS
-        ],
+            *(["score_iterates"] if RECONSTRUCTED == REFERENCED and not ROTATED else []),
+        ),
     output:
         table=report(
             f"{RESULTS}/metrics.csv",

@@ -70,7 +70,7 @@ class OrientationsConfig(Section):
     """Pixels up to this fraction of the largest q take part until refinement begins: a sample that is too coarse for
     high q is also cheaper without. Below 1 needs refine."""
     memory_gb: float | None = Field(default=None, gt=0)
-    """Memory that the tables of a rank may take. None: the machine's memory shared by the ranks. A run that needs more
+    """Memory that the tables of a rank may take. None: the machine's memory shared by its ranks. A run that needs more
     ends before it begins."""
 
 
@@ -256,21 +256,9 @@ class ReconstructConfig(_Merging):
         return self
 
     @model_validator(mode="after")
-    def _background_needs_float32(self) -> ReconstructConfig:
-        if self.background != "none" and self.likelihood_table != "float32":
-            raise ValueError(
-                "with background: per_frame no table of logarithms is made; likelihood_table must be float32"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _listed_frames_are_alike(self) -> ReconstructConfig:
-        if self.refine and (self.fluence != "same" or self.background != "none"):
-            raise ValueError("refine compares frames of one fluence without background; leave both at their defaults")
-        return self
-
-    @model_validator(mode="after")
     def _stages_fit_the_sampling(self) -> ReconstructConfig:
+        if self.refine and (self.fluence != "same" or self.background != "none"):
+            raise ValueError("refine takes frames as alike: it needs fluence: same and background: none")
         about_axis = self.orientations.sampled == "about_axis"
         if about_axis and (self.refine or any(stage.level is not None for stage in self.march)):
             raise ValueError("refine, and the level of a march stage, need orientations.sampled: rotation_group")
@@ -284,6 +272,14 @@ class ReconstructConfig(_Merging):
             raise ValueError("n_orientations belongs to an axis scan; all rotations are sampled by orientations.level")
         if any(stage.orientation_stride > 1 for stage in self.march):
             raise ValueError("orientation_stride belongs to an axis scan; give the march stage a level")
+        return self
+
+    @model_validator(mode="after")
+    def _background_needs_float32(self) -> ReconstructConfig:
+        if self.background != "none" and self.likelihood_table != "float32":
+            raise ValueError(
+                "with background: per_frame no table of logarithms is made; likelihood_table must be float32"
+            )
         return self
 
     @model_validator(mode="after")

@@ -62,10 +62,10 @@ class SweepPoint:
         section = getattr(run.stages, stage)
         if section is None:
             return {}
-        if stage == "reconstruct" and dataset is not None:
-            section = run.reconstruct_of(dataset)
         # Only what the configuration gives, so that a swept preset can fill in the rest.
         content = section.model_dump(mode="json", exclude_unset=True)
+        if stage == "reconstruct" and dataset is not None:
+            content |= run.datasets[dataset].reconstruct
         for swept_stage, key, value in self.values:
             if swept_stage == stage:
                 content[key] = value

@@ -57,7 +57,7 @@ class FrameOrientations:
         shapes: dict[str, tuple[int | None, ...]] = {"angle_deg": (None,), "best_quaternion": (n_frames, 4)}
         for column in fields(self):
             given = getattr(self, column.name)
-            if column.name == "spacing_deg" or (given is None and column.default is None):
+            if column.name == "spacing_deg" or (column.default is None and given is None):
                 continue
             dtype = types.get(column.name, np.float64)
             shape = shapes.get(column.name, (n_frames,))

@@ -103,7 +103,7 @@ def frame_orientations(
     probability, entropy_nat, log_likelihood : ndarray, `(n_frames,)`
         See :class:`~fewphoton.data.frame_orientations.FrameOrientations`.
     parameters : FrameParameters, optional
-        Fluences and backgrounds, where they were estimated.
+        Fluences and backgrounds, where they are estimated.
     """
     known = best >= 0
     angle = orientations.angle_deg

@@ -1,8 +1,8 @@
 """One iteration of expand, maximize, compress over the orientations that frames list.
 
-Orientations come in tiles, of which only one is held: its views are expanded once for all frames that list them, and
-once more orientations have their probabilities, the views of a tile are summed and compressed before the next.
-Orientations that received next to no frame are not compressed at all; late in a run that is most of them.
+Orientations come in tiles, of which only one is held at a time. In a first round the views of a tile are expanded and
+compared with all frames that list them; in a second, when probabilities are known, its updated views are summed and
+compressed. Orientations that received next to no frame have no part in the second; late in a run that is most of them.
 """
 
 from __future__ import annotations
@@ -175,15 +175,18 @@ def iterate_listed(
     communicator: Communicator,
 ) -> tuple[IntensityVolume, IterationRecord]:
     """Carry out iteration ``number`` at the full likelihood and return the new volume with its record."""
-    begin = time.perf_counter()
+    begin, exchanged = time.perf_counter(), communicator.seconds_exchange
     posterior = listed_posterior(problem, volume, 1.0, intensity_floor, communicator)
     middle = time.perf_counter()
     updated = merge_listed(problem, posterior.probability, np.ones(problem.n_frames), view_weights, communicator)
+    change = relative_change(updated, volume)
     end = time.perf_counter()
+    exchanged = communicator.seconds_exchange - exchanged
+    own_seconds = np.concatenate(communicator.gather(np.array([end - begin - exchanged])))
     dense = problem.dense
     record = IterationRecord(
         number,
-        relative_change(updated, volume),
+        change,
         (float(np.nansum(posterior.log_evidence)) + dense.log_likelihood_constant) / dense.likelihood_photons,
         float(np.nanmean(posterior.information_nat)),
         float(np.nanmean(posterior.entropy_nat)),
@@ -191,6 +194,8 @@ def iterate_listed(
         middle - begin,
         end - middle,
         end - begin,
+        seconds_exchange=exchanged,
+        slowest_to_mean_rank=float(own_seconds.max() / own_seconds.mean()),
     )
     return updated, record
 

@@ -91,11 +91,6 @@ def frames_per_batch(wanted: int, n_local: int) -> int:
     return max(1, min(wanted, _PROBABILITY_BYTES // (4 * padded_columns(n_local))))
 
 
-def memory_share_gb(sampling: OrientationsConfig, node_bytes: int, node_ranks: int) -> float:
-    """Memory that a rank may take: as configured, or that of its node shared by the node's ranks."""
-    return sampling.memory_gb if sampling.memory_gb is not None else node_bytes / node_ranks / 1e9
-
-
 def check_memory(
     rows: PixelRows, q_fraction: float, n_rotations: int, batch_frames: int, memory_gb: float, n_ranks: int
 ) -> None:
@@ -115,7 +110,7 @@ def check_memory(
     batch_frames : int
         Frames of a batch.
     memory_gb : float
-        What a rank may take, from :func:`memory_share_gb`.
+        What a rank may take.
     n_ranks : int
         Ranks.
     """

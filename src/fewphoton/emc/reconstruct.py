@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -169,7 +168,6 @@ def reconstruct(
     store: CheckpointStore | None = None,
     report: Callable[[State], None] = lambda state: None,
     background: NDArray[np.float64] | None = None,
-    memory_gb: float = math.inf,
 ) -> Reconstruction:
     """Iterate from a random start, or from the last checkpoint, until one of the criteria stops it.
 
@@ -191,8 +189,6 @@ def reconstruct(
         Called on rank 0 after each iteration, before its state is saved.
     background : ndarray of float64, `(n_pixels,)`, optional
         Shape of the frames' background over the detector; see :class:`~fewphoton.emc.frame_model.FrameModel`.
-    memory_gb : float
-        What this rank's lists of refinement may take.
 
     Returns
     -------
@@ -222,7 +218,7 @@ def reconstruct(
         after(state)
     refined: ListedProblem | None = None
     if config.refine:
-        refiner = Refiner(problem, orientations, crystal, config, communicator, memory_gb)
+        refiner = Refiner(problem, orientations, crystal, config, communicator)
         state, refined, reason = refiner.run(state, after)
     if store is not None and communicator.rank == 0:
         store.save(state)
@@ -310,7 +306,7 @@ def _advance(
     if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
         raise ConvergenceError(f"iteration {step.number} gave no finite change or likelihood; {record}")
     volume = update.values
-    if local.rows is not course.updated.rows:
+    if step.stage < len(config.march) or len(start) < len(state.volume):
         volume = embedded(state.volume, volume, update.weight > 0)
     # The last record is that of x1, a plain iterate; this one is that of the extrapolated start.
     if "fallback" in state.memory and not is_kept(state.records[-1], record, config.acceleration_fall):

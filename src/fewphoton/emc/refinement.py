@@ -59,8 +59,6 @@ class Refiner:
         Parameters.
     communicator : Communicator
         World.
-    memory_gb : float
-        What the lists of this rank may take.
     """
 
     full: Problem
@@ -68,7 +66,6 @@ class Refiner:
     crystal: Crystal
     config: ReconstructConfig
     communicator: Communicator
-    memory_gb: float
 
     def run(self, state: State, after: Callable[[State], None]) -> tuple[State, ListedProblem, Ending]:
         """Carry out all stages that ``state`` has not behind it.
@@ -161,14 +158,14 @@ class Refiner:
         return OrientationLists(indptr, number[order].astype(np.int32), n_orientations)
 
     def _check_memory(self, probable: OrientationLists, around: FineAround, stage: RefineStage) -> None:
-        """Raise ConfigError where the lists of a stage would not fit."""
+        """Raise ConfigError where the lists of a stage would not fit into the memory that is configured, if any."""
         pairs = int(np.diff(around.indptr)[probable.index].sum())
-        if pairs * BYTES_PER_PAIR > 1e9 * self.memory_gb:
+        limit = self.config.orientations.memory_gb
+        if limit is not None and pairs * BYTES_PER_PAIR > 1e9 * limit:
             raise ConfigError(
                 f"refinement to level {stage.level}: frames keep {len(probable.index) / probable.n_frames:.0f} "
                 f"orientations on the average, whose neighbours would take {pairs * BYTES_PER_PAIR / 1e9:.1f} GB of "
-                f"{self.memory_gb:.1f} GB; raise the threshold ({stage.threshold:g}), lower the level, or iterate more "
-                "before"
+                f"{limit:.1f} GB; raise the threshold ({stage.threshold:g}), lower the level, or iterate more before"
             )
 
     def _advance(self, state: State, problem: ListedProblem, place: int) -> State:

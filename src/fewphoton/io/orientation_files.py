@@ -12,7 +12,6 @@ from fewphoton.io.provenance import Provenance
 
 KIND = "frame_orientations"
 _UNITS = {"best_angle_deg": "deg", "angle_deg": "deg", "entropy_nat": "nat", "log_likelihood": "nat"}
-_OPTIONAL = ("angle_deg", "best_quaternion")
 
 
 def write_orientation_file(path: Path | str, orientations: FrameOrientations, provenance: Provenance) -> None:
@@ -45,7 +44,7 @@ def read_orientation_file(path: Path | str) -> FrameOrientations:
         columns = {
             column.name: dataset(file, f"frames/{column.name}", kind="fi", shape=_shape(column.name))[()]
             for column in fields(FrameOrientations)
-            if column.name != "spacing_deg" and not (column.default is None and column.name not in (frames or ()))
+            if column.name != "spacing_deg" and (column.default is not None or f"frames/{column.name}" in file)
         }
         if frames is not None and "spacing_deg" in frames.attrs:
             columns["spacing_deg"] = float(attribute(frames, "spacing_deg"))

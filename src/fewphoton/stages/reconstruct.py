@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from fewphoton.emc.communicator import Communicator, world
 from fewphoton.emc.orientation_sample import (
     check_memory,
     frames_per_batch,
-    memory_share_gb,
     n_orientations,
     sample_orientations,
 )
@@ -106,11 +106,10 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
     use_threads(context.threads)
     with world(context.expected_ranks) as communicator:
         crystal, axis = read_crystal(inputs.crystal)
-        memory_gb = memory_share_gb(config.orientations, machine_memory_bytes(), communicator.node_size)
-        problem, orientations = _problem(inputs, outputs, crystal, axis, config, memory_gb, communicator)
+        problem, orientations = _problem(inputs, outputs, crystal, axis, config, communicator)
         # Ranks, checkpoints and the place of photons change the course of a run, not its result.
-        course = {"tasks", "checkpoint_every", "photon_storage", "scratch_folder"}
-        section = config.model_dump(mode="json", exclude=course)
+        course: dict[str, Any] = dict.fromkeys(("tasks", "checkpoint_every", "photon_storage", "scratch_folder"), True)
+        section = config.model_dump(mode="json", exclude=course | {"orientations": {"memory_gb"}})
         provenance = Provenance.of("reconstruct", section, input_files(inputs))
         head, rows = communicator.rank == 0, problem.rows
         tracing = None
@@ -126,8 +125,11 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
                 f"{len(orientations)} orientations, {rows.n_voxels}^3 voxels, {communicator.size} rank(s), photons "
                 f"{'in memory' if isinstance(problem.storage, InMemory) else 'mapped'}"
             )
+        # The memory that was found is the limit of refinement as well, but no part of the result.
+        sampling = config.orientations.model_copy(update={"memory_gb": _memory_gb(config, communicator)})
+        config = config.model_copy(update={"orientations": sampling})
         report, background = _reporter(context, config, tracing), _background(inputs)
-        result = reconstruct(problem, crystal, orientations, config, communicator, store, report, background, memory_gb)
+        result = reconstruct(problem, crystal, orientations, config, communicator, store, report, background)
         if head:
             _write(outputs, result, crystal, axis, problem, provenance)
             if outputs.trace is not None and tracing is not None:
@@ -144,7 +146,6 @@ def _problem(
     crystal: Crystal,
     axis: NDArray[np.float64],
     config: ReconstructConfig,
-    memory_gb: float,
     communicator: Communicator,
 ) -> tuple[Problem, Orientations]:
     """Read photons and geometry; where photons are mapped, one rank of each node reads for all of them."""
@@ -165,9 +166,10 @@ def _problem(
             q_max_inv_angstrom=config.q_max_inv_angstrom,
             corrections=config.corrections,
         )
+        sampling = config.orientations
         wanted = n_orientations(config, crystal, rows.n_voxels)
-        q_fraction = config.orientations.dense_q_fraction
-        check_memory(rows, q_fraction, wanted, config.batch_frames, memory_gb, communicator.size)
+        memory_gb = _memory_gb(config, communicator)
+        check_memory(rows, sampling.dense_q_fraction, wanted, config.batch_frames, memory_gb, communicator.size)
         orientations = sample_orientations(config, crystal, axis, rows.n_voxels)
         batch_frames = frames_per_batch(config.batch_frames, len(orientations))
         most_bytes = arranged_bytes(n_frames, n_hits, rows.n_rows, batch_frames, config.batch_hits)
@@ -188,6 +190,12 @@ def _problem(
             most_bytes=most_bytes,
         )
     return problem, orientations
+
+
+def _memory_gb(config: ReconstructConfig, communicator: Communicator) -> float:
+    """Memory that a rank may take: as configured, or its share of the machine's."""
+    given = config.orientations.memory_gb
+    return machine_memory_bytes() / communicator.node_size / 1e9 if given is None else given
 
 
 def _background(inputs: Inputs) -> NDArray[np.float64] | None:
