@@ -36,15 +36,15 @@ from fewphoton.kernels.windowed_probability import (
 LIKELIHOOD_BREAK_EVEN = 0.6
 """Part of the orientations above which a frame's window is all of them.
 
-Measured with 32,768 frames of 48 photons and a float32 table of 98,304 x 1150 on one core of an AMD EPYC (Zen 3):
-``python -m benchmarks.emc``. Beside all orientations (0.26 s), windows of 3, 8, 22, 33 and 50 % in one run take 0.12,
-0.27, 0.42, 0.55 and 0.75 of the time, and 0.6, 0.7 and 0.8 of it where 22, 33 and 33 % come in 4, 2 and 4 runs.
+Measured with 32,768 frames of 48 photons and a float32 table of 98,304 x 1150 on one busy core of an AMD EPYC (Zen 3):
+``python -m benchmarks.emc``. Beside all orientations (0.28 s), windows of 3, 8, 11, 22, 33 and 50 % in one run take 0.1,
+0.2, 0.3, 0.4, 0.5 and 0.8 of the time; in two or four runs 11, 22 and 33 % take 0.3, 0.5 and 0.65 of it.
 """
 UPDATE_BREAK_EVEN = 0.4
 """Part of the orientations above which all that were judged enter the update.
 
-Measured in the same way. Beside all orientations (0.29 s), blocks that are 3, 8, 22, 33 and 50 % of them take 0.3, 0.3,
-0.5, 0.8 and 1.2 of the time, in one run or in several.
+Measured in the same way. Beside all orientations (0.28 s), blocks that are 3, 8, 11, 22, 33 and 50 % of them take 0.3,
+0.3, 0.4, 0.5 to 0.8, 0.8 to 0.95 and 1.1 to 1.4 of the time, in one run or in several.
 """
 
 
