@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,6 @@ from fewphoton.emc.batches import FrameBatch
 from fewphoton.emc.communicator import Communicator
 from fewphoton.emc.log_table import LogTable
 from fewphoton.emc.problem import Problem
-from fewphoton.emc.schedule import Step
 from fewphoton.kernels.block_vectors import BLOCK
 from fewphoton.kernels.window_choice import keep_blocks, mark_blocks, weigh_blocks, widen_marks
 from fewphoton.kernels.windowed_probability import (
@@ -32,6 +31,9 @@ from fewphoton.kernels.windowed_probability import (
     normalize_windows,
     posterior_windows,
 )
+
+if TYPE_CHECKING:  # the schedule reads held-out frames, whose likelihood reads windows
+    from fewphoton.emc.schedule import Step
 
 LIKELIHOOD_BREAK_EVEN = 0.6
 """Part of the orientations above which a frame's window is all of them.
