@@ -39,8 +39,8 @@ LIKELIHOOD_BREAK_EVEN = 0.6
 """Part of the orientations above which a frame's window is all of them.
 
 Measured with 32,768 frames of 48 photons and a float32 table of 98,304 x 1150 on one busy core of an AMD EPYC (Zen 3):
-``python -m benchmarks.emc``. Beside all orientations (0.28 s), windows of 3, 8, 11, 22, 33 and 50 % in one run take 0.1,
-0.2, 0.3, 0.4, 0.5 and 0.8 of the time; in two or four runs 11, 22 and 33 % take 0.3, 0.5 and 0.65 of it.
+``python -m benchmarks.emc``. Beside all orientations (0.28 s), windows of 3, 8, 11, 22, 33 and 50 % in one run take
+0.1, 0.2, 0.3, 0.4, 0.5 and 0.8 of the time; in two or four runs 11, 22 and 33 % take 0.3, 0.5 and 0.65 of it.
 """
 UPDATE_BREAK_EVEN = 0.4
 """Part of the orientations above which all that were judged enter the update.
