@@ -88,9 +88,10 @@ def test_every_configuration_can_be_planned(config, tmp_path):
     (tmp_path / "config").symlink_to(ROOT / "config")
     plan = snakemake(tmp_path, config, "--dry-run", "--quiet", "rules").stdout
     reconstructed = ("reconstruct", "evaluate", "draw_patterson")
+    studied = ("reconstruct", "score_iterates", "draw_convergence_study")
     separated = ("sparsify", "find_peaks", "draw_peak_comparison")
     rotated = ("fetch_frame", "simulate_particles", "reconstruct")
-    assert any(all(rule in plan for rule in rules) for rules in (reconstructed, separated, rotated))
+    assert any(all(rule in plan for rule in rules) for rules in (reconstructed, separated, rotated, studied))
 
 
 def test_a_misspelt_key_stops_before_any_job(tmp_path):
@@ -114,6 +115,24 @@ def test_the_background_shape_goes_to_points_that_look_for_background(tmp_path):
     plan = snakemake(tmp_path, config, "--dry-run", "--printshellcmds").stdout
     commands = [line for line in plan.splitlines() if "fewphoton reconstruct " in line]
     assert sorted("--background" in command for command in commands) == [False, True]
+
+
+@pytest.mark.parametrize(("scale", "voxels"), [("full", 366), ("reduced", 183)])
+def test_the_paper_can_be_planned_at_every_scale(tmp_path, scale, voxels):
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    config = ROOT / "config" / "paper_emc.yaml"
+    plan = snakemake(tmp_path, config, "--config", f"scale={scale}", "--dry-run", "--printshellcmds").stdout
+    assert f'"n_voxels": {voxels}' in plan
+    folder = "paper_emc" if scale == "reduced" else "paper_emc_full"
+    assert f"results/{folder}/published.csv" in plan
+    assert "rule count_photons" not in plan
+
+
+def test_an_unknown_scale_stops_before_any_job(tmp_path):
+    config = ROOT / "config" / "paper_emc.yaml"
+    done = snakemake(tmp_path, config, "--config", "scale=huge", "--dry-run", check=False)
+    assert done.returncode != 0
+    assert "scale must be one of full, reduced; found 'huge'" in done.stdout + done.stderr
 
 
 def test_raw_adu_become_a_patterson_map(finished):
