@@ -37,6 +37,7 @@ def test_lattice_rotations_bring_the_lattice_onto_itself(cell, space_group, orde
     crystal = Crystal(cell, space_group, turn)
     found = lattice_rotations(crystal)
     assert len(found) == order
+    np.testing.assert_allclose(found[0], [1, 0, 0, 0], atol=1e-12)
     hkl = np.linalg.inv(crystal.ub_matrix) @ rotation_matrices(found) @ crystal.ub_matrix
     np.testing.assert_allclose(hkl, np.rint(hkl), atol=1e-9)
     assert len(PointGroup(found)) == order

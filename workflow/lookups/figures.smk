@@ -121,7 +121,11 @@ def all_figures():
         for dataset, folder in ROTATED_POINTS
         for name in ("frames", "rotations", "volume_slices")
     ]
-    files += [f"{RESULTS}/{dataset}/figures/convergence.png" for dataset in ROTATED]
+    files += [
+        f"{RESULTS}/{dataset}/figures/{grid}/convergence.png"
+        for dataset in ROTATED
+        for grid in GRIDS
+    ]
     if COMPARED_PRESETS:
         files.append(f"{RESULTS}/figures/convergence_study.png")
     elif len(ALL_POINTS) > 1:

@@ -116,7 +116,11 @@ rule collect_metrics:
         reconstruct=of_reconstructions(
             "metrics.json",
             "reconstruct",
-            *(["score_iterates"] if RECONSTRUCTED == REFERENCED and not ROTATED else []),
+            *(
+                ["score_iterates"]
+                if RECONSTRUCTED == REFERENCED and not ROTATED
+                else []
+            ),
         ),
     output:
         table=report(

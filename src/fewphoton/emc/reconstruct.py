@@ -60,6 +60,8 @@ class Reconstruction:
         One an iteration.
     stopped_by : str
         ``change`` (below the tolerance), ``held_out`` (no gain any more) or ``iterations`` (the most allowed).
+    n_orientations : int
+        Orientations of the last sample, those that no frame tries included.
     """
 
     volume: IntensityVolume
@@ -67,6 +69,7 @@ class Reconstruction:
     orientations: FrameOrientations
     records: tuple[StepRecord, ...]
     stopped_by: str
+    n_orientations: int
 
     @property
     def converged(self) -> bool:
@@ -240,6 +243,7 @@ def reconstruct(
         found,
         state.records,
         reason,
+        len(orientations if refined is None else refined.orientations),
     )
 
 

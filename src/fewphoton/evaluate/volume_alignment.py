@@ -28,7 +28,7 @@ _MOST_TURNS = 20
 
 
 def lattice_rotations(crystal: Crystal) -> NDArray[np.float64]:
-    """Proper rotations that bring the crystal's lattice onto itself, quaternions in the laboratory `(n, 4)`.
+    """Rotations that bring the crystal's lattice onto itself: quaternions in the laboratory `(n, 4)`, identity first.
 
     The metric symmetry of the cell (obliquity below half a degree), which may exceed that of the space group: then
     indexing is ambiguous.
@@ -41,7 +41,8 @@ def lattice_rotations(crystal: Crystal) -> NDArray[np.float64]:
     left, _, right = np.linalg.svd(ub @ np.swapaxes(turns, 1, 2) @ np.linalg.inv(ub))
     matrices = left @ right
     proper = np.linalg.det(matrices) > 0
-    return positive_quaternions(Rotation.from_matrix(matrices[proper]).as_quat(scalar_first=True))
+    found = positive_quaternions(Rotation.from_matrix(matrices[proper]).as_quat(scalar_first=True))
+    return np.asarray(found[np.argsort(-found[:, 0], kind="stable")])
 
 
 def align_on_lattice(
@@ -61,7 +62,8 @@ def align_on_lattice(
     best: RotationErrors | None = None
     for turn in lattice_rotations(crystal):
         error = rotation_errors_deg(quaternion_product(found, turn), true, group)
-        if best is None or np.nansum(error) < np.nansum(best.error_deg):
+        # Of equivalent ones the first is taken, whatever rounding says.
+        if best is None or np.nansum(error) < np.nansum(best.error_deg) - 1e-6 * len(error):
             best = RotationErrors(error, turn)
     if best is None:
         raise GeometryError(f"cell {crystal.cell}: no rotation brings the lattice onto itself, not even none")

@@ -20,7 +20,13 @@ _BINS = 24
 
 
 @style.applied()
-def draw(shells: Rows, error_deg: NDArray[np.float64], turned_deg: NDArray[np.float64], step_deg: float) -> Figure:
+def draw(
+    shells: Rows,
+    error_deg: NDArray[np.float64],
+    turned_deg: NDArray[np.float64],
+    step_deg: float,
+    chance_fraction: float = np.nan,
+) -> Figure:
     """Draw the correlation with the truth and between half sets by shell, and the distribution of rotation errors.
 
     Parameters
@@ -34,6 +40,8 @@ def draw(shells: Rows, error_deg: NDArray[np.float64], turned_deg: NDArray[np.fl
         The same where frames may be turned by 180 degrees about the beam.
     step_deg : float
         Angle between neighbouring orientations.
+    chance_fraction : float
+        Fraction of frames within a step that orientations exchanged at random give; NaN where unknown.
 
     Raises
     ------
@@ -57,16 +65,22 @@ def draw(shells: Rows, error_deg: NDArray[np.float64], turned_deg: NDArray[np.fl
     left.set_ylabel("correlation of intensities by shell")
     left.grid(axis="y")
     left.legend(loc="best")
-    _draw_errors(right, known, turned_deg[np.isfinite(error_deg)], step_deg)
+    _draw_errors(right, known, turned_deg[np.isfinite(error_deg)], step_deg, chance_fraction)
     for axes, name in ((left, "a"), (right, "b")):
         style.bare_spines(axes)
         style.letter(axes, name)
     return figure
 
 
-def _draw_errors(axes: Axes, error_deg: NDArray[np.float64], turned_deg: NDArray[np.float64], step_deg: float) -> None:
-    """Shares of frames on a logarithmic scale of the error."""
-    lowest = min(max(float(error_deg.min()), 1e-3), step_deg / 10)
+def _draw_errors(
+    axes: Axes,
+    error_deg: NDArray[np.float64],
+    turned_deg: NDArray[np.float64],
+    step_deg: float,
+    chance_fraction: float,
+) -> None:
+    """Shares of frames on a logarithmic scale of the error; the first bin holds all smaller errors."""
+    lowest = step_deg / 50
     edges = np.geomspace(lowest, 180.0, _BINS + 1)
     share = np.histogram(np.clip(error_deg, lowest, 180.0), edges)[0] / len(error_deg)
     other = np.histogram(np.clip(turned_deg, lowest, 180.0), edges)[0] / len(error_deg)
@@ -75,14 +89,12 @@ def _draw_errors(axes: Axes, error_deg: NDArray[np.float64], turned_deg: NDArray
     axes.stairs(share, edges, color=style.colour(0), label="as found")
     if (turned_deg < error_deg).any():
         axes.stairs(other, edges, color=style.colour(1), linestyle=(0, (4, 2)), label="or turned about the beam")
-    # Rotations drawn at random: the density of the angle is (1 - cos)/pi.
-    angle = np.deg2rad(edges)
-    chance = np.diff((angle - np.sin(angle)) / np.pi)
-    axes.stairs(chance, edges, color=style.QUIET, linestyle=(0, (1, 1)), label="rotations at random")
     axes.set_ylim(0, 1.3 * max(float(share.max()), float(other.max())))
     axes.legend(loc="upper left")
     axes.set_xscale("log")
     axes.set_xlim(lowest, 180.0)
-    axes.set_title(f"{100 * float((error_deg <= step_deg).mean()):.1f} % within a step of {step_deg:.3g}° (grey)")
+    chance = f"; by chance {100 * chance_fraction:.1f} %" if np.isfinite(chance_fraction) else ""
+    within = 100 * float((error_deg <= step_deg).mean())
+    axes.set_title(f"{within:.1f} % within a step of {step_deg:.3g}° (grey){chance}")
     axes.set_xlabel("rotation error (°)")
     axes.set_ylabel("share of frames")

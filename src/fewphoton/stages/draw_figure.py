@@ -203,12 +203,14 @@ def _draw_orientations(inputs: Inputs, config: DrawFigureConfig, context: Contex
 def _draw_rotations(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
     (shells,) = _needed(inputs, "shells", config)[:1]
     rows = read_table(_needed(inputs, "errors", config))
-    step = _evaluated(inputs).get("sampling_step_deg")
+    merits = _evaluated(inputs)
+    step, chance = (merits.get(name) for name in ("sampling_step_deg", "frames_within_one_step_chance"))
     return rotations.draw(
         read_table(shells),
         numbers(rows, "rotation_error_deg"),
         numbers(rows, "rotation_error_up_to_turn_deg"),
         float(step) if isinstance(step, (int, float)) else np.nan,
+        float(chance) if isinstance(chance, (int, float)) else np.nan,
     )
 
 

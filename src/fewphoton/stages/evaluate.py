@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.config import EvaluateConfig
-from fewphoton.data import Crystal, Evaluation, IntensityVolume, Reflections
+from fewphoton.data import Crystal, Evaluation, FrameOrientations, IntensityVolume, Reflections
 from fewphoton.errors import ConfigError, DataError, GeometryError
 from fewphoton.evaluate.agreement import cc_star, correlation
 from fewphoton.evaluate.compare import Comparison, compare
@@ -75,6 +75,7 @@ def run(inputs: Inputs, outputs: Outputs, config: EvaluateConfig, context: Conte
     """
     if outputs.reference_patterson is not None and inputs.reference is None:
         raise ConfigError("a Patterson map of the reference is asked for, but there is no reference")
+    orientations = _axis_scan(inputs)
     found = read_volume_file(inputs.volume)
     crystal = found.crystal
     with open_photon_file(inputs.frames) as reader:
@@ -99,7 +100,7 @@ def run(inputs: Inputs, outputs: Outputs, config: EvaluateConfig, context: Conte
         # A map of higher resolution would differ for that alone.
         within = crystal.q_inv_angstrom(done.merged.hkl) <= q.max() * (1 + 1e-9)
         reference_patterson = patterson_map(done.merged.take(within), crystal, config.patterson_voxels)
-    angles, evaluation_angles = _angles(inputs, frames, found, config)
+    angles, evaluation_angles = _angles(inputs, orientations, frames, found, config)
 
     metrics: dict[str, Any] = {
         "n_frames": len(photons),
@@ -242,27 +243,38 @@ _ANGLE_METRICS = (
 )
 
 
+def _axis_scan(inputs: Inputs) -> FrameOrientations | None:
+    """Read the orientations, if there are any, or raise GeometryError where they are not angles about an axis."""
+    if inputs.orientations is None:
+        return None
+    orientations = read_orientation_file(inputs.orientations)
+    if orientations.angle_deg is None:
+        raise GeometryError(
+            f"{inputs.orientations}: holds rotations, not angles about an axis; evaluate-rotations scores them, and "
+            "evaluate goes without"
+        )
+    return orientations
+
+
 def _angles(
-    inputs: Inputs, frames: _Frames, found: VolumeFile, config: EvaluateConfig
+    inputs: Inputs,
+    orientations: FrameOrientations | None,
+    frames: _Frames,
+    found: VolumeFile,
+    config: EvaluateConfig,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return metrics and arrays of the recovered angles."""
-    if inputs.orientations is None:
+    if orientations is None:
         unknown = np.full(len(frames.photons), np.nan)
         return dict.fromkeys(_ANGLE_METRICS), {
             "true_angle_deg": frames.true_deg,
             "best_angle_deg": unknown,
             "angle_error_deg": unknown,
         }
-    orientations = read_orientation_file(inputs.orientations)
     if len(orientations) != len(frames.photons):
         raise GeometryError(
             f"{inputs.orientations}: {len(orientations)} orientations for {len(frames.photons)} frames of "
             f"{inputs.frames}; they belong to different runs"
-        )
-    if orientations.angle_deg is None:
-        raise GeometryError(
-            f"{inputs.orientations}: holds rotations, not angles about an axis; evaluate-rotations scores them, and "
-            "evaluate goes without"
         )
     tolerance = config.frame_tolerance_deg or config.frame_tolerance_steps * orientations.step_deg
     equivalents = equivalent_angles_deg(found.crystal, found.rotation_axis)

@@ -224,8 +224,16 @@ def _shells(
         merits[f"{name}_mean"] = float(np.average(curve.correlation[known], weights=weight)) if known.any() else None
     for name, threshold in (("cc_truth", _HALF), ("cc_half_shared_orientations", _HALF_BIT)):
         if name in curves:
-            merits[f"resolution_{name}_angstrom"] = curves[name].resolution_angstrom(threshold)
+            merits[f"resolution_{name}_angstrom"] = _resolution(curves[name], threshold)
     return rows, merits
+
+
+def _resolution(curve: ShellCorrelation, threshold: float) -> float:
+    """Resolution, from the first shell on that reaches the threshold: the beam stop hides the lowest."""
+    reached = np.flatnonzero(curve.correlation >= threshold)
+    first = slice(int(reached[0]) if len(reached) else 0, None)
+    seen = ShellCorrelation(curve.q_inv_angstrom[first], curve.correlation[first], curve.n_voxels[first])
+    return seen.resolution_angstrom(threshold)
 
 
 def _mean_of(

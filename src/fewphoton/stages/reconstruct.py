@@ -212,7 +212,8 @@ def _reporter(context: Context, config: ReconstructConfig, tracing: IterateTraci
         if tracing is not None:
             tracing.add(state)
         if context.progress and (record.iteration % 10 == 0 or record.iteration <= 3):
-            left = (config.max_iterations - record.iteration) * record.seconds_total
+            most = config.max_iterations + sum(stage.iterations for stage in config.refine)
+            left = (most - record.iteration) * record.seconds_total
             context.say(
                 f"iteration {record.iteration} ({record.frames} frames, {record.orientations} orientations): "
                 f"change {record.change:.2e}, log-likelihood per photon "
@@ -244,7 +245,8 @@ def _write(
             "last_change": last.change,
             "log_likelihood_per_photon": last.log_likelihood_per_photon,
             "mutual_information_nat": last.mutual_information_nat,
-            "n_orientations": problem.n_orientations,
+            "n_orientations": result.n_orientations,
+            "n_orientations_in_use": last.orientations,
             "n_voxels": problem.rows.n_voxels,
             "n_pixels_merged": problem.rows.n_rows,
             "fluence_spread": last.fluence_spread,
