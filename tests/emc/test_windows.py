@@ -12,6 +12,7 @@ from fewphoton.emc.iteration import iterate, posteriors
 from fewphoton.emc.problem import Problem
 from fewphoton.emc.views import Views
 from fewphoton.emc.windows import OrientationWindows, Sweep
+from fewphoton.kernels.aligned_table import aligned_table, padded_columns
 from tests.kernels.windows_of_frames import BLOCK, columns, unpacked
 
 FLOOR = 1e-6
@@ -142,6 +143,43 @@ def test_missed_probability_is_that_outside_the_former_windows(fine, dense):
     probability = np.concatenate([posterior.probability[:, :N_ORIENTATIONS] for _, posterior in dense])
     outside = np.where(columns(marks, N_ORIENTATIONS), 0.0, probability).sum(axis=1)[:-1]
     assert plan.finish()[1]["missed_mass"] == pytest.approx(outside.mean(), rel=1e-4)
+
+
+class Half(Serial):
+    """One of two ranks whose maxima see what the other rank has brought to them before."""
+
+    size = 2
+
+    def __init__(self, rank, others=()):
+        self.rank, self._others, self.brought = rank, iter(others), []
+
+    def maximum(self, values):
+        self.brought.append(values.copy())
+        other = next(self._others, None)
+        if other is not None:
+            np.maximum(values, other, out=values)
+
+
+def test_windows_hold_what_any_rank_found_probable(fine, dense):
+    def found_by(world, first, stop):
+        part = replace(
+            fine,
+            first_orientation=first,
+            transforms=fine.transforms[first:stop],
+            log_prior=fine.log_prior[first:stop],
+        )
+        plan = sweep(part, WindowsConfig(margin_blocks=0), world=world)
+        for batch, posterior in dense:
+            own = aligned_table(batch.n_frames, padded_columns(stop - first), np.float32, zeroed=True)
+            own[:, : stop - first] = posterior.probability[:, first:stop]
+            plan.chosen(batch, own, None)
+        return marks_of(plan.finish()[0])
+
+    second = Half(1)
+    alone = found_by(second, 150, N_ORIENTATIONS)
+    together = found_by(Half(0, second.brought), 0, 150)
+    np.testing.assert_array_equal(together, found_by(Serial(), 0, N_ORIENTATIONS))
+    assert (together & ~alone).any()
 
 
 class Apart(Serial):
