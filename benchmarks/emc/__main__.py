@@ -2,7 +2,9 @@
 
 Run ``python -m benchmarks.emc`` in the project's root. The stages take turns, and in every round the speed of memory
 is measured before each of them, so that other work on the machine disturbs floor and stage alike. A line gives the
-shortest time of all rounds. ``--whole`` carries out whole iterations with all 290,541 frames besides.
+shortest time of all rounds. A second table tells from which part of the orientations on windows of them do not pay;
+the constants of ``fewphoton.emc.windows`` stand on it. ``--whole`` carries out whole iterations with all 290,541 frames
+besides, and as many on windows of four blocks, about an eighth of the orientations.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from benchmarks.emc import synthetic
+from benchmarks.emc import synthetic, windows
 from benchmarks.emc.bandwidth import seconds_to_read
 from benchmarks.emc.stages import Stage, measure, stages
 
+from fewphoton.config.reconstruct import WindowsConfig
 from fewphoton.emc.communicator import Serial
 from fewphoton.emc.iteration import iterate
 from fewphoton.emc.iteration_record import IterationRecord
+from fewphoton.emc.problem import Problem
+from fewphoton.emc.windows import Sweep
 from fewphoton.kernels.threads import use_threads
 
 HEADINGS = ("step", "threads", "memory, GB/s", "time, s", "× floor", "at paper size, s", "share")
@@ -63,16 +68,19 @@ def _whole(batch_frames: int, n_iterations: int, say: Callable[[str], None]) -> 
         for part in (batch.by_frame, batch.by_pixel)
     )
     records: list[IterationRecord] = []
-    for number in range(1, n_iterations + 1):
+    for number in range(1, 2 * n_iterations + 1):
         gc.collect()
+        on_windows = number > n_iterations
+        sweep = _narrow(problem) if on_windows else None
         read = min(seconds_to_read(np.ones((synthetic.SHAPE[0] * 384, 1150), dtype=np.float32)) for _ in range(3))
-        updated, record = iterate(problem, volume, number, 1.0, 1e-6, "uniform", Serial())
+        updated, record = iterate(problem, volume, number, 1.0, 1e-6, "uniform", Serial(), sweep=sweep)
         volume = updated.values
         del updated
         records.append(record)
         say(
-            f"Whole iteration {number}, {problem.n_frames} frames, {problem.likelihood_photons:.0f} photons in the "
-            f"likelihood: {record.seconds_total:.2f} s, of which compress {record.seconds_compress:.2f} s; memory "
+            f"Whole iteration {number}{' on windows' if on_windows else ''}, {problem.n_frames} frames, "
+            f"{problem.likelihood_photons:.0f} photons in the likelihood: {record.seconds_total:.2f} s, of which "
+            f"compress {record.seconds_compress:.2f} s; memory "
             f"before it {synthetic.SHAPE[0] * 384 * 1150 * 4 / read / 1e9:.1f} GB/s.\n"
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -80,6 +88,12 @@ def _whole(batch_frames: int, n_iterations: int, say: Callable[[str], None]) -> 
         f"Largest memory of the process {peak / 1e6:.2f} GB (before {before / 1e6:.2f} GB), of which photons "
         f"{photons / 1e9:.2f} GB.\n"
     )
+
+
+def _narrow(problem: Problem) -> Sweep:
+    """Return a sweep that judges each frame in four neighbouring blocks of orientations, wherever they are."""
+    former = windows.random_runs(problem, 4, np.random.default_rng(0))
+    return Sweep(WindowsConfig(), problem, Serial(), cyclic=True, former=former, windowed=True)
 
 
 def main() -> None:
@@ -102,6 +116,13 @@ def main() -> None:
         print(f"| **iteration, sum** | {threads} | – | – | – | {whole:.2f} | 100% |", flush=True)
         del steps
     print(f"\n{_machine()}\n", flush=True)
+    for threads in sorted({1, min(2, use_threads(2))}):
+        use_threads(threads)
+        print("| " + " | ".join((*windows.HEADINGS, "threads")) + " |")
+        print("| --: |" + " --: |" * len(windows.HEADINGS), flush=True)
+        for row in windows.rows(problem, options.rounds):
+            print("| " + " | ".join((*row, str(threads))) + " |", flush=True)
+        print(flush=True)
     if options.whole:
         del problem, volume
         _whole(options.whole_batch, options.whole, lambda line: print(line, flush=True))

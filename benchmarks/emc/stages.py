@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fewphoton.emc.communicator import Serial
-from fewphoton.emc.iteration import Views
 from fewphoton.emc.log_table import LogTable
 from fewphoton.emc.problem import Problem
+from fewphoton.emc.views import Views
 from fewphoton.kernels.aligned_table import aligned_table, padded_columns
 from fewphoton.kernels.orientation_probability import log_expected, posterior_rows, weighted_column_sums
 from fewphoton.kernels.threads import threads_in_use

@@ -8,7 +8,8 @@ from fewphoton.config import ReconstructConfig
 from fewphoton.emc import iteration
 from fewphoton.emc.communicator import Serial
 from fewphoton.emc.frame_model import FrameFit, FrameModel, FrameParameters
-from fewphoton.emc.iteration import Views, expected_table, iterate, posteriors
+from fewphoton.emc.iteration import expected_table, iterate, posteriors
+from fewphoton.emc.views import Views
 from fewphoton.errors import ConfigError, DataError
 from fewphoton.kernels.aligned_table import aligned_table
 from tests.emc.varied import varied_photons, varied_problem

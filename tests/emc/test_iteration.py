@@ -7,8 +7,9 @@ import pytest
 
 from fewphoton.data import IntensityVolume
 from fewphoton.emc.communicator import Serial
-from fewphoton.emc.iteration import Views, expected_table, iterate, merge, posteriors
+from fewphoton.emc.iteration import expected_table, iterate, merge, posteriors
 from fewphoton.emc.iteration_record import relative_change
+from fewphoton.emc.views import Views
 from fewphoton.errors import ConfigError, ConvergenceError
 from fewphoton.kernels.threads import threads_in_use, use_threads
 from tests.emc.conftest import CONFIG

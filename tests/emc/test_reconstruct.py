@@ -100,6 +100,8 @@ OPTIONS = {
     "laue": {"symmetry": "laue"},
     "held out": {"held_out": {"fraction": 0.1, "every": 3, "patience": 9}},
     "recommended": {"preset": "recommended"},
+    "windows": {"windows": {"full_sweep_every": 4}},
+    "windows and fluence": {"windows": {"full_sweep_every": 4}, "fluence": "per_frame"},
     "all": {
         "march": (
             {"iterations": 3, "orientation_stride": 4, "q_fraction": 0.4},
@@ -109,6 +111,7 @@ OPTIONS = {
         "acceleration": "squarem",
         "symmetry": "laue",
         "held_out": {"fraction": 0.1, "every": 2, "patience": 9},
+        "windows": {"missed_mass": 0.9},
     },
 }
 
@@ -135,8 +138,64 @@ def test_options_find_the_orientations_and_resume_anywhere(problem, experiment, 
         assert [record.change for record in resumed.records] == [record.change for record in whole.records]
 
 
+def test_windows_change_the_course_and_not_the_result(problem, experiment, orientations):
+    options = {"tolerance": 2e-3, "max_iterations": 60}
+    dense, windowed = (
+        reconstruct(problem, experiment.crystal, orientations, with_options(**options, windows=plan), Serial())
+        for plan in (None, {"full_sweep_every": 5, "margin_blocks": 0})
+    )
+    assert dense.converged
+    assert windowed.converged
+    size = np.sqrt((dense.volume.values**2).mean())
+    assert np.sqrt(((windowed.volume.values - dense.volume.values) ** 2).mean()) < 5e-3 * size
+    assert np.mean(dense.orientations.best_orientation == windowed.orientations.best_orientation) > 0.99
+    marks = [record.windowed for record in windowed.records]
+    assert marks[:2] == [0, 0]
+    assert sum(marks) > len(marks) / 2
+    # A run never ends on windows, and no more than four iterations in a row use them.
+    assert marks[-1] == 0
+    assert "11111" not in "".join(map(str, marks))
+    assert all(
+        record.window_fraction < 0.5 and record.kept_fraction < 0.5 for record in windowed.records if record.windowed
+    )
+    assert all(record.dropped_mass <= 1e-6 for record in windowed.records)
+    assert all(np.isfinite(record.missed_mass) == (not record.windowed) for record in windowed.records[1:])
+
+
+def test_windows_do_not_change_the_fluences(problem, experiment, orientations):
+    fluence = []
+    for plan in (None, {"margin_blocks": 0}):
+        store = MemoryStore()
+        config = with_options(fluence="per_frame", windows=plan, max_iterations=6)
+        reconstruct(problem, experiment.crystal, orientations, config, Serial(), store)
+        assert (store.state.records[-1].windowed == 1) == (plan is not None)
+        fluence.append(store.state.memory["fluence"])
+    np.testing.assert_allclose(fluence[1], fluence[0], atol=1e-4)
+
+
+def test_windows_and_background_are_refused():
+    with pytest.raises(ValidationError, match="windows cannot be used with background"):
+        ReconstructConfig(windows={}, background="per_frame")
+
+
+def test_windows_stay_with_frames_and_orientations_of_a_stage(problem, experiment, orientations):
+    config = with_options(
+        march=({"iterations": 4, "orientation_stride": 2, "q_fraction": 0.5},),
+        minibatch={"iterations": 1, "fraction": 0.5},
+        windows={"missed_mass": 0.99, "margin_blocks": 0},
+        max_iterations=9,
+    )
+    found = reconstruct(problem, experiment.crystal, orientations, config, Serial())
+    # Minibatch, two full sweeps, windows; then the same in the next stage, which has no minibatch.
+    assert [record.windowed for record in found.records] == [0, 0, 0, 1, 0, 0, 1, 1, 1]
+    assert np.isnan([record.missed_mass for record in found.records]).tolist() == (
+        [True, True, False, True, True, False, True, True, True]
+    )
+
+
 def test_options_are_off_by_default(result):
     plain = ReconstructConfig()
+    assert plain.windows is None
     assert (plain.march, plain.minibatch, plain.acceleration, plain.symmetry, plain.held_out, plain.preset) == (
         (),
         None,

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -110,3 +111,53 @@ def test_records_carry_the_plan():
     (record,) = went(config, 1, change=0.25)
     assert (record.change, record.orientations, record.frames, record.stage) == (0.25, 10, 20, 0)
     assert (record.log_likelihood_per_photon, record.seconds_total) == (-1.0, 0.3)
+
+
+def told(records, *numbers):
+    """Records with (windowed, missed_mass, change) of each."""
+    return tuple(
+        replace(record, windowed=windowed, missed_mass=missed, change=change)
+        for record, (windowed, missed, change) in zip(records, numbers, strict=True)
+    )
+
+
+FULL, BLIND, ON_WINDOWS = (0, 1e-5, 0.5), (0, math.nan, 0.5), (1, math.nan, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([], False),
+        ([BLIND], False),
+        ([BLIND, FULL], True),
+        ([BLIND, (0, 0.5, 0.5)], False),
+        ([BLIND, FULL, ON_WINDOWS], True),
+        ([BLIND, FULL, ON_WINDOWS, ON_WINDOWS], False),
+        ([BLIND, FULL, ON_WINDOWS, ON_WINDOWS, FULL], True),
+        ([BLIND, FULL, ON_WINDOWS, ON_WINDOWS, (0, 0.5, 0.5)], False),
+        ([BLIND, FULL, (1, math.nan, 1e-6)], False),
+    ],
+)
+def test_windows_are_used_between_full_sweeps_that_found_them_good(numbers, expected):
+    config = ReconstructConfig(windows={"full_sweep_every": 3}, tolerance=1e-4)
+    records = told(went(config, len(numbers)), *numbers)
+    assert next_step(config, records, 100.0).windowed is expected
+    assert next_step(ReconstructConfig(tolerance=1e-4), records, 100.0).windowed is False
+
+
+def test_windows_are_not_used_from_extrapolated_starts_nor_after_changes():
+    config = ReconstructConfig(windows={}, tolerance=1e-4)
+    records = told(went(config, 2), BLIND, FULL)
+    assert next_step(config, records, 100.0).windowed
+    assert not next_step(config, records, 100.0, extrapolated=True).windowed
+    assert not next_step(config, (*records[:-1], replace(records[-1], rejected=1)), 100.0).windowed
+    assert not next_step(config, (*records[:-1], replace(records[-1], beta=0.5)), 100.0).windowed
+    batches = ReconstructConfig(windows={}, minibatch={"iterations": 9, "fraction": 0.5})
+    assert not next_step(batches, records, 100.0).windowed
+
+
+def test_a_windowed_iteration_is_not_the_last():
+    config = ReconstructConfig(windows={}, tolerance=1e-4)
+    still = told(went(config, 3), BLIND, FULL, (1, math.nan, 1e-6))
+    assert not has_converged(config, still)
+    assert has_converged(config, told(went(config, 3), BLIND, FULL, (0, 1e-5, 1e-6)))

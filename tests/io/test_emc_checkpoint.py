@@ -76,3 +76,25 @@ def test_columns_of_unequal_length_and_wrong_types_are_typed_errors(tmp_path, re
     file.write(volume.astype(int), records)
     with pytest.raises(InputFileError, match="wrong type"):
         file.read()
+
+
+@pytest.mark.parametrize("name", ["volume", "memory/photons"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path, records, volume, name, value):
+    file = CheckpointFile(tmp_path / "c.h5", {"a": 1})
+    file.write(volume, records, {"photons": volume + 1})
+    with h5py.File(file.path, "r+") as content:
+        content[name][2, 3, 4] = value
+    with pytest.raises(InputFileError, match=rf"\[{name}\]: holds values that are not finite.*Remove the checkpoint"):
+        file.read()
+
+
+def test_what_killed_runs_left_while_they_saved_is_removed_and_nothing_else(tmp_path, records, volume):
+    file = CheckpointFile(tmp_path / "c.h5", {"a": 1})
+    file.write(volume, records)
+    others = {".c.d.12.part.h5", ".d.12.part.h5", ".c.x.part.h5", "c.12.part.h5", "c.h5"}
+    for name in {".c.12.part.h5", ".c.3456.part.h5", *others} - {"c.h5"}:
+        (tmp_path / name).write_bytes(b"cut off")
+    assert file.read() is not None
+    assert {item.name for item in tmp_path.iterdir()} == others
+    assert CheckpointFile(tmp_path / "nowhere" / "c.h5", {}).read() is None

@@ -67,6 +67,7 @@ EVERYTHING: dict[str, Any] = {
     "acceleration": "squarem",
     "symmetry": "laue",
     "held_out": {"fraction": 0.1, "every": 4, "patience": 9},
+    "windows": {"full_sweep_every": 3, "margin_blocks": 0, "missed_mass": 0.1},
 }
 
 

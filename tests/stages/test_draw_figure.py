@@ -88,7 +88,9 @@ def files(tmp_path, frames, detector, beam, cubic_crystal, provenance):
         write_rows(tmp_path / point / "iterations.csv", iterations)
         write_rows(tmp_path / point / "shells.csv", small_shells())
         (tmp_path / point / "metrics.json").write_text(json.dumps({"n_orientations": 100}))
-    table = [{"thin.photons_per_frame": n, "r_high_low_low_q": 1 / n, "note": "a"} for n in (10, 100)]
+    study = {"dataset": "a", "reconstruct.preset": "none", "failed": False, "iterations_to_plain_r": 3}
+    study |= {"iterations_to_final_r": 3, "seconds_to_plain_r": 1.5, "seconds_to_final_r": 1.5}
+    table = [{"thin.photons_per_frame": n, "r_high_low_low_q": 1 / n, "note": "a", **study} for n in (10, 100)]
     write_rows(tmp_path / "metrics.csv", table)
     return {
         "frames": tmp_path / "frames.h5",
@@ -114,12 +116,16 @@ NEEDED = {
     "volume_slices": ["volume"],
     "reflections": ["evaluation"],
     "sweep": ["table"],
+    "convergence_study": ["table"],
     "pipeline": [],
 }
 
 
+WITH_AXIS = ("sweep", "convergence_study")
+
+
 def configured(figure, **more):
-    return DrawFigureConfig(figure=figure, **({"x": "thin.photons_per_frame"} if figure == "sweep" else {}), **more)
+    return DrawFigureConfig(figure=figure, **({"x": "thin.photons_per_frame"} if figure in WITH_AXIS else {}), **more)
 
 
 def test_every_figure_of_the_configuration_can_be_drawn():

@@ -145,7 +145,11 @@ def test_options_are_told(with_everything):
     assert [int(row["frames"]) for row in rows] == [180] * 2 + [360] * 10
     assert [bool(row["held_out_log_likelihood_per_photon"]) for row in rows] == [False, False, False, True] * 3
     assert any(float(row["extrapolation"]) > 0 for row in rows)
+    assert {int(row["windowed"]) for row in rows} == {0, 1}
+    assert all((float(row["window_fraction"]) < 0.7) == (int(row["windowed"]) == 1) for row in rows)
+    assert all(float(row["dropped_mass"]) <= 1e-6 for row in rows)
     assert read_metrics(with_everything / "metrics.json")["stopped_by"] == "iterations"
+    assert read_iterate_trace(with_everything / "trace.h5").symmetrized
 
 
 @pytest.mark.parametrize("number", [1, 3, 5, 7, 10])

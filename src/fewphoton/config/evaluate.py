@@ -47,9 +47,10 @@ class TabulateConvergenceConfig(Section):
     within: float = Field(default=0.05, ge=0)
     """A point has reached the plain iteration's R when its own, and that of all later iterates, exceeds it by no more
     than this part."""
-    failed_above_shuffled: float = Field(default=0.5, gt=0, le=1)
-    """A reconstruction has failed when its last R at low q exceeds this part of what the same frames give when their
-    true angles are exchanged at random."""
+    failed_below_best: float = Field(default=0.5, gt=0, le=1)
+    """A reconstruction has failed when it orients less than this part of what the best one of the same frames does."""
+    failed_below_chance: float = Field(default=10.0, ge=1)
+    """It has failed as well when it orients fewer than this many times the frames that chance would."""
 
 
 class ComparePublishedConfig(Section):

@@ -115,6 +115,25 @@ class HeldOutConfig(Section):
     """Log-likelihood per photon by which a new best must exceed the former."""
 
 
+class WindowsConfig(Section):
+    """Iterations that look at each frame only in the orientations where its probability is.
+
+    A full sweep over all orientations chooses the windows. They are used once the sweep finds that the former ones
+    missed hardly anything, for iterations at one exponent of the likelihood and one resolution, and not from the
+    starts that acceleration extrapolates. A run converges on a full sweep alone, and the last look is exact. Frames
+    with a background of their own cannot have windows.
+    """
+
+    full_sweep_every: int = Field(default=8, ge=2)
+    """Every so many iterations all orientations are looked at and the windows chosen anew."""
+    dropped_mass: float = Field(default=1e-6, gt=0, lt=0.1)
+    """Probability of a frame that may be left out of the windows, and of the update, at the most."""
+    margin_blocks: int = Field(default=1, ge=0)
+    """Blocks of 32 orientations on both sides of each occupied one that belong to the windows as well."""
+    missed_mass: float = Field(default=1e-3, gt=0, lt=1)
+    """Windows are used when the former ones held all but this part of the probability (mean over frames)."""
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
     "recommended": {"acceleration": "squarem", "symmetry": "laue"},
@@ -122,10 +141,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "symmetrized": {"symmetry": "laue"},
     "annealed": {"beta_start": "automatic"},
     "march": {
-        "march": (
-            {"iterations": 20, "orientation_stride": 4, "q_fraction": 0.25, "tolerance": 1e-2},
-            {"iterations": 10, "orientation_stride": 2, "q_fraction": 0.5, "tolerance": 1e-2},
-        )
+        "march": ({"iterations": 20, "orientation_stride": 2, "q_fraction": 0.5, "tolerance": 1e-2},),
     },
     "minibatch": {"minibatch": {"iterations": 15, "fraction": 0.1}},
 }
@@ -213,6 +229,9 @@ class ReconstructConfig(_Merging):
     """Part of each frame's photons that is background at the start. Scattering of the crystal that looks like the
     background in every orientation cannot be told from it, so of that the start decides; differences between frames
     are found."""
+    windows: WindowsConfig | None = None
+    """Look at each frame only where its probability is, in iterations between full sweeps. None: all orientations in
+    every iteration, as in the paper."""
     likelihood_table: Literal["float32", "int16", "uint8"] = "float32"
     """Type of the table of log intensities while orientations are found: `int16` is 1.4 times as fast and changes
     probabilities by less than 2e-4, `uint8` 1.7 times and by less than 0.05. The last look is exact."""
@@ -226,9 +245,9 @@ class ReconstructConfig(_Merging):
     its ranks share, so that photons may exceed memory; or `automatic`: mapped where several ranks share a node or the
     photons would fill more than a quarter of its memory. The result is the same to the last bit."""
     scratch_folder: Path | None = None
-    """Folder of that file, best on a disk of the node's own: it needs 16 bytes for each pixel with photons. None:
-    TMPDIR where that is set, or else the folder of the checkpoint. The file loses its name before it is filled, so
-    nothing is left behind, however the program ends."""
+    """Folder of that file, best on a disk of the node's own: it needs 16 bytes for each pixel with photons of a frame,
+    up to three times that with march, minibatch or held_out. None: TMPDIR where that is set, or else the folder of the
+    checkpoint. The file loses its name before it is filled, so nothing is left behind, however the program ends."""
     checkpoint_every: int = Field(default=10, ge=1)
     """Iterations between checkpoints."""
     trace_every: int = Field(default=1, ge=1)
@@ -283,6 +302,12 @@ class ReconstructConfig(_Merging):
             raise ValueError(
                 "with background: per_frame no table of logarithms is made; likelihood_table must be float32"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _windows_need_signal_alone(self) -> ReconstructConfig:
+        if self.windows is not None and self.background != "none":
+            raise ValueError("windows cannot be used with background per_frame; leave one of them out")
         return self
 
     @model_validator(mode="after")

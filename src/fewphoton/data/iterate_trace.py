@@ -29,6 +29,8 @@ class IterateTrace:
         Interpolation weight of each sphere in the last iterate.
     radius_hkl : float
         Radius of the spheres in units of the reciprocal cell's edge.
+    symmetrized : bool
+        Whether equivalents were averaged in each iterate.
     """
 
     iteration: NDArray[np.int64]
@@ -37,6 +39,7 @@ class IterateTrace:
     intensity: NDArray[np.float64]
     weight: NDArray[np.float64]
     radius_hkl: float
+    symmetrized: bool = False
 
     def __post_init__(self) -> None:
         n, m = len(self.iteration), len(self.hkl)

@@ -33,8 +33,10 @@ from fewphoton.emc.communicator import Communicator
 from fewphoton.emc.mixture_table import MixtureTable
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.problem import Problem
+from fewphoton.emc.windows import Blocks
 from fewphoton.errors import ConfigError, DataError
 from fewphoton.kernels.signal_and_background import weighted_row_sums
+from fewphoton.kernels.windowed_views import block_row_sums
 
 SMALLEST_FLUENCE = 1e-6
 """Fluences of frames with photons stay above; one that falls to nothing could not return."""
@@ -196,6 +198,7 @@ class FrameFit:
         probability: NDArray[np.float32],
         expected: NDArray[np.float64],
         communicator: Communicator,
+        blocks: Blocks | None = None,
     ) -> None:
         """Note the new parameters of a batch.
 
@@ -204,15 +207,20 @@ class FrameFit:
         batch : FrameBatch
             Photons.
         probability : ndarray of float32, `(n_frames, n_columns)`
-            Probabilities of this rank's orientations.
+            Probabilities of this rank's orientations; on windows `(n_blocks, 32)`.
         expected : ndarray of float64, `(n_local,)`
             Photons that each view expects at fluence 1.
         communicator : Communicator
             World; one reduction of two numbers a frame.
+        blocks : Blocks, optional
+            Windows to which the probabilities belong, where there is no background.
         """
         place = _place(batch)
         seen = np.empty(batch.n_frames)
-        weighted_row_sums(probability, expected, seen)
+        if blocks is None:
+            weighted_row_sums(probability, expected, seen)
+        else:
+            block_row_sums(blocks.indptr, blocks.block, blocks.place, probability, expected, seen)
         background = np.zeros(batch.n_frames)
         if self._table is not None:
             background = self._table.background_found(batch, probability)

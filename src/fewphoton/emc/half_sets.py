@@ -9,8 +9,9 @@ from fewphoton.data import FrameOrientations, IntensityVolume, Orientations
 from fewphoton.data.rotation_group import spacing_deg
 from fewphoton.emc.communicator import Communicator
 from fewphoton.emc.frame_model import FrameFit, FrameParameters
-from fewphoton.emc.iteration import Views, merge, posteriors
+from fewphoton.emc.iteration import merge, posteriors
 from fewphoton.emc.problem import Problem
+from fewphoton.emc.views import Views
 
 
 def last_look(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,8 +23,11 @@ from fewphoton.emc.mixture_table import MixtureTable
 from fewphoton.emc.pixels import PixelRows
 from fewphoton.emc.posterior import Posterior
 from fewphoton.emc.problem import Problem
+from fewphoton.emc.views import Views
+from fewphoton.emc.windows import OrientationWindows, Sweep, posterior_on_windows
 from fewphoton.errors import ConvergenceError
 from fewphoton.kernels.aligned_table import aligned_table, padded_columns
+from fewphoton.kernels.block_vectors import BLOCK
 from fewphoton.kernels.orientation_probability import (
     exponentiate,
     log_expected,
@@ -34,44 +36,12 @@ from fewphoton.kernels.orientation_probability import (
     row_maxima,
     weighted_column_sums,
 )
-from fewphoton.kernels.sparse_rows import add_weighted_rows
 from fewphoton.kernels.threads import threads_in_use
 from fewphoton.kernels.volume_change import divide_by_weight
 from fewphoton.kernels.volume_slices import compress, expand
 
 MIN_EXPOSURE = 1e-6
 """Frames a view must have received to be merged: below, its photons are sums of rounding errors."""
-
-
-@dataclass
-class Views:
-    """Sums over frames: photons times probability for each pixel row and orientation, and probability alone.
-
-    Parameters
-    ----------
-    photons : ndarray of float32, `(n_rows, n_columns)`
-        Numerator of equation 2; columns from ``n_local`` on are zero and fill the rows up to whole cache lines.
-    exposure : ndarray of float64, `(n_local,)`
-        Denominator of equation 2; where frames differ in fluence, each counts as much as its fluence.
-    """
-
-    photons: NDArray[np.float32]
-    exposure: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, problem: Problem) -> Views:
-        """Return sums of nothing."""
-        n_columns = padded_columns(problem.n_local)
-        photons = aligned_table(problem.rows.n_rows, n_columns, np.float32, zeroed=True)
-        return cls(photons, np.zeros(problem.n_local))
-
-    def add(self, batch: FrameBatch, probability: NDArray[np.float32], frames: FrameFit | None = None) -> None:
-        """Add the photons of a batch, or with ``frames`` the signal among them."""
-        by_pixel = batch.by_pixel
-        if frames is None or not frames.add_photons(batch, probability, self.photons):
-            add_weighted_rows(by_pixel.indptr, by_pixel.index, by_pixel.count, probability, self.photons)
-        weight = np.ones(len(probability)) if frames is None else frames.exposures(batch)
-        weighted_column_sums(probability, weight, self.exposure)
 
 
 def expected_table(problem: Problem, volume: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -103,6 +73,7 @@ def posteriors(
     communicator: Communicator,
     table_type: TableType = "float32",
     frames: FrameFit | None = None,
+    windows: OrientationWindows | None = None,
 ) -> Iterator[tuple[FrameBatch, Posterior]]:
     """Yield the orientation probabilities of each batch (equation 1, with the likelihood raised to ``beta``).
 
@@ -123,6 +94,8 @@ def posteriors(
         bytes that bound the likelihood's speed. Not used where frames have background.
     frames : FrameFit, optional
         Fluence and background of the frames; has their new values of a batch when that is yielded. None: all alike.
+    windows : OrientationWindows, optional
+        Orientations that each frame is judged in, where frames have no background. None: all.
 
     Raises
     ------
@@ -140,20 +113,27 @@ def posteriors(
         logarithms = LogTable.build(table, table_type, communicator)
     del table
     for batch in problem.batches:
-        probability = aligned_table(batch.n_frames, logarithms.values.shape[1], np.float32)
         largest, sums = np.empty(batch.n_frames), np.empty((batch.n_frames, 3))
+        blocks = None if windows is None or isinstance(logarithms, MixtureTable) else windows.blocks(problem, batch)
         fluence = np.ones(batch.n_frames, dtype=np.float32) if frames is None else frames.fluence(batch)
-        _normalize(problem, batch, logarithms, expected, fluence, beta, communicator, probability, largest, sums)
+        if blocks is not None and isinstance(logarithms, LogTable):
+            probability = aligned_table(len(blocks.block), BLOCK, np.float32)
+            posterior_on_windows(
+                problem, batch, blocks, logarithms, expected, fluence, beta, communicator, probability, largest, sums
+            )
+        else:
+            probability = aligned_table(batch.n_frames, logarithms.values.shape[1], np.float32)
+            _normalize(problem, batch, logarithms, expected, fluence, beta, communicator, probability, largest, sums)
         finite = np.isfinite(largest) & np.isfinite(sums).all(axis=1)
         if not finite.all():
             frame = batch.first_frame + int(np.argmin(finite))
             raise ConvergenceError(f"the likelihood of frame {frame} is not finite; is the starting volume empty?")
         dark = batch.likelihood_photons == 0
-        if dark.any():
+        if blocks is None and dark.any():
             probability[dark] = 0.0
         constants = logarithms.frame_constants(batch)
         if frames is not None:
-            frames.estimate(batch, probability, expected, communicator)
+            frames.estimate(batch, probability, expected, communicator, blocks)
             constants += frames.log_constants(batch)
         mass, mass_log, mass_gain = sums.T
         yield (
@@ -163,6 +143,7 @@ def posteriors(
                 logarithms.step * largest + constants + np.log(mass) / beta,
                 np.log(mass) - mass_log / mass,
                 mass_gain / mass - np.log(mass),
+                blocks,
             ),
         )
     if frames is not None:
@@ -295,17 +276,23 @@ def iterate(
     communicator: Communicator,
     table_type: TableType = "float32",
     frames: FrameFit | None = None,
+    sweep: Sweep | None = None,
 ) -> tuple[IntensityVolume, IterationRecord]:
     """Carry out iteration ``number`` and return the new volume with its record.
 
-    See :func:`posteriors` for ``table_type`` and ``frames``, and :func:`merge` for ``view_weights``.
+    See :func:`posteriors` for ``table_type`` and ``frames``, and :func:`merge` for ``view_weights``. A ``sweep`` gives
+    the windows to judge frames in, tells which probabilities are worth merging, and chooses the next windows.
     """
     begin, exchanged, seconds_update = time.perf_counter(), communicator.seconds_exchange, 0.0
     views = Views.empty(problem)
     evidence = information = entropy = 0.0
-    for batch, posterior in posteriors(problem, volume, beta, intensity_floor, communicator, table_type, frames):
+    windows = None if sweep is None else sweep.windows
+    for batch, posterior in posteriors(
+        problem, volume, beta, intensity_floor, communicator, table_type, frames, windows
+    ):
+        kept = None if sweep is None else sweep.chosen(batch, posterior.probability, posterior.blocks)
         before = time.perf_counter()
-        views.add(batch, posterior.probability, frames)
+        views.add(batch, posterior.probability, frames, kept)
         seconds_update += time.perf_counter() - before
         informative = batch.likelihood_photons > 0
         evidence += float(posterior.log_evidence[informative].sum())

@@ -30,6 +30,7 @@ from fewphoton.emc.schedule import Step, StepRecord, dense_records, may_extrapol
 from fewphoton.emc.start_model import radial_mean, random_peaks, random_speckle
 from fewphoton.emc.state import State
 from fewphoton.emc.symmetry import symmetrized
+from fewphoton.emc.windows import Sweep
 from fewphoton.errors import ConvergenceError
 
 
@@ -275,8 +276,9 @@ def _advance(
     state: State, course: _Course, crystal: Crystal, config: ReconstructConfig, communicator: Communicator
 ) -> State:
     """Carry out one step."""
-    step = next_step(config, state.records, course.photons_per_frame)
+    step = next_step(config, state.records, course.photons_per_frame, "fallback" in state.memory)
     local = course.problem(step)
+    sweep = Sweep.of_step(config, step, local, state.memory, communicator)
     start = cropped(state.volume, local.rows.n_voxels)
     frames = course.frames(step)
     fit = course.parameters.fit(local, frames, state.memory)
@@ -290,6 +292,7 @@ def _advance(
         communicator,
         config.likelihood_table,
         fit,
+        sweep,
     )
     memory: dict[str, NDArray[np.float64]] = {}
     change = numbers.change
@@ -303,8 +306,12 @@ def _advance(
         update = symmetrized(update, crystal)
     if step.minibatch or config.symmetry != "none":
         change = relative_change(update, start)
-    length = _extrapolated_by(state)
+    length = float(state.memory.get("length", np.zeros(1))[0])
     record = step_record(numbers, step, local.n_orientations, local.n_frames, length, change)
+    if sweep is not None:
+        windows, told = sweep.finish()
+        memory |= windows.memory()
+        record = replace(record, **told)
     # Ranks time themselves and may round differently; rank 0's record decides for all when to stop.
     record = communicator.share(record)
     if not np.isfinite(record.change) or not np.isfinite(record.log_likelihood_per_photon):
@@ -331,10 +338,6 @@ def _advance(
                 memory |= {"fallback": volume, "length": np.array([length])}
                 volume = moved
     return State(volume, records, memory)
-
-
-def _extrapolated_by(state: State) -> float:
-    return float(state.memory["length"][0]) if "length" in state.memory else 0.0
 
 
 def _moved(

@@ -34,6 +34,14 @@ class StepRecord(IterationRecord):
         1 where that extrapolation lowered the log-likelihood and was taken back together with this iteration.
     held_out_log_likelihood_per_photon : float
         Of the frames kept out, given the volume after this iteration; NaN where they were not looked at.
+    windowed : int
+        1 where frames were judged on their windows alone, 0 after a sweep over all orientations.
+    window_fraction, kept_fraction : float
+        Part of the orientations in which frames were judged, and that entered the update (means over frames).
+    dropped_mass : float
+        Mean probability that did not enter the update.
+    missed_mass : float
+        Mean probability outside the former windows, as a full sweep finds it; NaN where there were none.
     """
 
     stage: int = 0
@@ -42,6 +50,11 @@ class StepRecord(IterationRecord):
     extrapolation: float = 0.0
     rejected: int = 0
     held_out_log_likelihood_per_photon: float = math.nan
+    windowed: int = 0
+    window_fraction: float = 1.0
+    kept_fraction: float = 1.0
+    dropped_mass: float = 0.0
+    missed_mass: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ class Step:
         Exponent of the likelihood.
     minibatch : bool
         Only a part of the frames takes part.
+    windowed : bool
+        Frames are judged on their windows alone.
     """
 
     number: int
@@ -70,6 +85,7 @@ class Step:
     likelihood_q_fraction: float
     beta: float
     minibatch: bool
+    windowed: bool = False
 
 
 def automatic_beta(photons_per_frame: float) -> float:
@@ -87,8 +103,10 @@ def beta_at(config: ReconstructConfig, iteration: int, photons_per_frame: float)
     return min(1.0, start * config.beta_factor ** ((iteration - 1) // config.beta_every))
 
 
-def next_step(config: ReconstructConfig, records: Records, photons_per_frame: float) -> Step:
-    """Plan the iteration after the finished ones."""
+def next_step(
+    config: ReconstructConfig, records: Records, photons_per_frame: float, extrapolated: bool = False
+) -> Step:
+    """Plan the iteration after the finished ones; ``extrapolated`` tells that it starts from no plain iterate."""
     number = len(records) + 1
     stage = records[-1].stage if records else 0
     done = sum(record.stage == stage for record in records)
@@ -101,7 +119,24 @@ def next_step(config: ReconstructConfig, records: Records, photons_per_frame: fl
     if stage > 0 and done == 0:
         limit = config.march[stage - 1].q_fraction
     beta = beta_at(config, number, photons_per_frame)
-    return Step(number, stage, done + 1, limit, beta, _is_minibatch(config, number))
+    minibatch = _is_minibatch(config, number)
+    windowed = not (extrapolated or minibatch or done == 0) and _windows_hold(config, records, beta)
+    return Step(number, stage, done + 1, limit, beta, minibatch, windowed)
+
+
+def _windows_hold(config: ReconstructConfig, records: Records, beta: float) -> bool:
+    """Tell whether the windows of the last full sweep, over the same frames and orientations, serve once more."""
+    if config.windows is None:
+        return False
+    last = records[-1]
+    since = next(number for number, record in enumerate(reversed(records)) if not record.windowed)
+    sweep = records[-1 - since]
+    if since >= config.windows.full_sweep_every - 1 or last.rejected or sweep.beta != beta:
+        return False
+    # What seems to be at rest is judged by a full sweep.
+    if last.windowed and last.change < config.tolerance:
+        return False
+    return sweep.missed_mass <= config.windows.missed_mass
 
 
 def dense_records(config: ReconstructConfig, records: Records) -> Records:
@@ -125,7 +160,7 @@ def has_converged(config: ReconstructConfig, records: Records) -> bool:
         return False
     last = records[-1]
     transfer = bool(config.march) and sum(record.stage == last.stage for record in records) == 1
-    if last.rejected or transfer or _is_minibatch(config, len(records)):
+    if last.rejected or last.windowed or transfer or _is_minibatch(config, len(records)):
         return False
     return last.beta == 1.0 and last.change < config.tolerance
 

@@ -23,9 +23,9 @@ class State:
         Finished iterations.
     memory : mapping of str to ndarray of float64
         What acceleration (``former``: x0; ``fallback`` and ``length``: x2 and the length of the step, while ``volume``
-        is an extrapolation), minibatches (``photons``, ``weight``: the running sums) and refinement (``refine_0`` and
-        so on: the volume at the start of each stage) keep between iterations, and the parameters of frames
-        (``fluence``, ``background_photons``) where they are estimated.
+        is an extrapolation), minibatches (``photons``, ``weight``: the running sums), refinement (``refine_0`` and so
+        on: the volume at the start of each stage), the parameters of frames (``fluence``, ``background_photons``) and
+        their windows (``window_indptr``, ``window_first``, ``window_stop``) keep between iterations.
     """
 
     volume: NDArray[np.float64]

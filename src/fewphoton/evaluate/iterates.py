@@ -69,6 +69,7 @@ class TracedPeaks:
         seconds: NDArray[np.float64],
         sums: NDArray[np.float64],
         volume: IntensityVolume,
+        symmetrized: bool = False,
     ) -> IterateTrace:
         """Make the trace of a finished reconstruction.
 
@@ -79,8 +80,10 @@ class TracedPeaks:
         sums : ndarray of float64, `(n, m)`
             What :meth:`sums` gave for each iterate.
         volume : IntensityVolume
-            The result; its weights tell which part of each sphere was measured, and points of which integration knows
-            nothing are left out.
+            Its weights tell which part of each sphere the iterates know; points of which integration knows nothing are
+            left out.
+        symmetrized : bool
+            Whether equivalents were averaged in each iterate.
         """
         found = integrate(volume, self._crystal, self._radius)
         known = np.isin(_keys(self.hkl), _keys(found.hkl))
@@ -88,7 +91,13 @@ class TracedPeaks:
         scale = self._place.shape[1] / measured
         weight = sphere_weights(volume, self.hkl[known], self._radius)
         return IterateTrace(
-            iteration, seconds, self.hkl[known], sums[:, known] * scale, weight, self._radius / volume.voxels_per_cell
+            iteration,
+            seconds,
+            self.hkl[known],
+            sums[:, known] * scale,
+            weight,
+            self._radius / volume.voxels_per_cell,
+            symmetrized,
         )
 
 

@@ -22,6 +22,7 @@ _FACETS = {
     "reconstruct.start_width_voxels": "start: width {} voxels",
 }
 _MEASURES = (("iterations", "iterations to good R"), ("seconds", "wall time to good R (s)"))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "*")  # none that could be taken for a cross
 _LARGEST_FACETS = 6
 
 
@@ -87,7 +88,7 @@ def _facets(rows: Rows, x: str) -> list[str]:
     if len(set(texts(rows, "dataset"))) > 1:
         swept.insert(0, "dataset")
     varying = [name for name in swept if len(set(texts(rows, name))) > 1]
-    return [", ".join(_condition(row, name) for name in varying) or "all" for row in rows]
+    return ["\n".join(_condition(row, name) for name in varying) or "all" for row in rows]
 
 
 def _condition(row: Mapping[str, str], name: str) -> str:
@@ -104,23 +105,21 @@ def _draw_preset(
     index: int,
 ) -> None:
     """Points of one preset in one panel, and a line through the medians of what did not fail."""
-    colour, marker = style.colour(index), style.marker(index)
+    colour, marker = style.colour(index), _MARKERS[index % len(_MARKERS)]
     reached = np.isfinite(to_plain) & ~failed
     value = np.where(reached, to_plain, to_own)
     own = ~reached & ~failed
     axes.plot(place[reached], value[reached], marker, color=colour, mec="white", mew=0.3, ms=4.0)
     axes.plot(place[own], value[own], marker, mfc="white", mec=colour, mew=0.8, ms=3.8)
-    axes.plot(
-        place[failed], np.full(int(failed.sum()), 0.97), "x", color=colour, ms=4.5, mew=1.0,
-        transform=axes.get_xaxis_transform(), clip_on=False,
-    )  # fmt: skip
+    upper = axes.get_xaxis_transform()
+    axes.plot(place[failed], np.full(int(failed.sum()), 0.97), "x", color=colour, ms=4.5, mew=1.0, transform=upper)
     at = np.unique(x[~failed])
     axes.plot(at, [np.median(value[(x == p) & ~failed]) for p in at], color=colour, linewidth=0.9, zorder=1)
 
 
 def _legend(figure: Figure, presets: list[str]) -> None:
     handles = [
-        Line2D([], [], color=style.colour(index), marker=style.marker(index), ms=4.0, mec="white", mew=0.3)
+        Line2D([], [], color=style.colour(index), marker=_MARKERS[index % len(_MARKERS)], ms=4.0, mec="white", mew=0.3)
         for index in range(len(presets))
     ]
     labels = ["plain" if name == "none" else name for name in presets]

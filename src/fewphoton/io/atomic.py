@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path | str) -> None:
+    """Remove what killed writers of ``path`` left beside it; only for files that one process writes at a time."""
+    final = Path(path)
+    leftover = re.compile(rf"\.{re.escape(final.stem)}\.\d+\.part{re.escape(final.suffix)}")
+    for aside in final.parent.glob(".*"):
+        if leftover.fullmatch(aside.name):
+            with contextlib.suppress(OSError):
+                aside.unlink()
 
 
 def write_text(path: Path | str, text: str) -> None:

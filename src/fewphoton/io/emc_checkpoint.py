@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fewphoton.errors import InputFileError
+from fewphoton.io.atomic import remove_leftovers
 from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
 
 KIND = "emc_checkpoint"
@@ -56,11 +57,14 @@ class CheckpointFile:
     def read(self) -> Checkpoint | None:
         """Return what was saved, or None where there is no file or one of another identity.
 
+        Parts that a killed run left while it saved are removed.
+
         Raises
         ------
         InputFileError
             If the file is truncated, is no checkpoint, lacks a part, or holds values that are not finite.
         """
+        remove_leftovers(self.path)
         if not self.path.exists():
             return None
         try:

@@ -21,6 +21,7 @@ def write_iterate_trace(path: Path | str, trace: IterateTrace, provenance: Prove
         store(file, "intensity", trace.intensity)
         store(file, "weight", trace.weight)
         file.attrs["radius_hkl"] = trace.radius_hkl
+        file.attrs["symmetrized"] = trace.symmetrized
         provenance.write(file, KIND)
 
 
@@ -42,6 +43,7 @@ def read_iterate_trace(path: Path | str) -> IterateTrace:
                 dataset(file, "intensity", kind="f", shape=(None, None))[()],
                 dataset(file, "weight", kind="f", shape=(None,))[()],
                 float(attribute(file, "radius_hkl")),
+                bool(attribute(file, "symmetrized")),
             )
         except DataError as error:
             raise InputFileError(path, str(error)) from error

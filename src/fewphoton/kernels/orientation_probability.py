@@ -57,7 +57,7 @@ def log_expected(table: NDArray[np.float32], floor: float, row_offset: NDArray[n
 
 
 @numba.njit(cache=True)
-def _row_maximum(row: NDArray[np.float32]) -> np.float32:
+def row_maximum(row: NDArray[np.float32]) -> np.float32:
     """Return the largest value of a row, compared as integers of the same order, which needs no rule for NaN."""
     largest = np.int32(-0x80000000)
     for r in range(len(row)):
@@ -79,7 +79,7 @@ def _weighted_sums(
 
 
 @numba.njit(cache=True)
-def _exponentiate_row(
+def exponentiate_row(
     row: NDArray[np.float32],
     top: np.float32,
     log_prior: NDArray[np.float32],
@@ -104,7 +104,8 @@ def _exponentiate_row(
 
 
 @numba.njit(cache=True)
-def _scale_row(row: NDArray[np.float32], mass: float) -> None:
+def scale_row(row: NDArray[np.float32], mass: float) -> None:
+    """Divide a row by ``mass``; without mass, fill it with NaN."""
     inverse = f32(1.0 / mass) if mass > 0 else f32(np.nan)
     for r in range(len(row)):
         row[r] *= inverse
@@ -160,12 +161,12 @@ def posterior_rows(
             row, times = probability[d], fluence[d]
             for r in range(len(row)):
                 row[r] = times * start[r]
-            add_rows(indptr[d], indptr[d + 1], index, count, table, row)
-            top = _row_maximum(row)
+            add_rows(indptr[d], indptr[d + 1], index, count, table, 0, row)
+            top = row_maximum(row)
             maximum[d] = top
             own = row[:n_orientations]
-            _exponentiate_row(own, top, prior, power, gain, partial[d])
-            _scale_row(own, partial[d, 0])
+            exponentiate_row(own, top, prior, power, gain, partial[d])
+            scale_row(own, partial[d, 0])
             row[n_orientations:] = f32(0.0)
 
 
@@ -173,7 +174,7 @@ def posterior_rows(
 def row_maxima(log_likelihood: NDArray[np.float32], maximum: NDArray[np.float64]) -> None:
     """Write the largest value of each row of ``log_likelihood`` `(n_frames, n_orientations)` into ``maximum``."""
     for d in prange(log_likelihood.shape[0]):
-        maximum[d] = _row_maximum(log_likelihood[d])
+        maximum[d] = row_maximum(log_likelihood[d])
 
 
 @numba.njit(cache=True, parallel=True)
@@ -208,7 +209,7 @@ def exponentiate(
     for d in prange(log_likelihood.shape[0]):
         gain = np.empty(len(prior), dtype=np.float32)
         row = log_likelihood[d]
-        _exponentiate_row(row[: len(prior)], f32(maximum[d]), prior, power, gain, partial[d])
+        exponentiate_row(row[: len(prior)], f32(maximum[d]), prior, power, gain, partial[d])
         row[len(prior) :] = f32(0.0)
 
 
@@ -216,7 +217,7 @@ def exponentiate(
 def normalize_rows(values: NDArray[np.float32], mass: NDArray[np.float64]) -> None:
     """Divide each row of ``values`` `(n_frames, n_orientations)` by ``mass`` `(n_frames,)`, in place."""
     for d in prange(values.shape[0]):
-        _scale_row(values[d], mass[d])
+        scale_row(values[d], mass[d])
 
 
 @numba.njit(cache=True, parallel=True)

@@ -43,17 +43,22 @@ def add_rows(
     index: NDArray[np.int32],
     count: NDArray[np.float32],
     table: NDArray[Any],
+    column: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Add to ``out`` `(n_columns,)` the rows of ``table`` that hits ``first`` to ``stop - 1`` name, times their counts.
+    """Add to ``out`` the rows of ``table`` that hits ``first`` to ``stop - 1`` name, times their counts.
 
-    Eight rows a pass cut the loads and stores of ``out`` eightfold; partial sums of eight are short, in fixed order.
+    ``out`` holds the columns of the table from ``column`` on, as many as it is long. Eight rows a pass cut its loads
+    and stores eightfold; partial sums of eight are short, in fixed order.
     """
-    n_columns = table.shape[1]
+    n_columns = len(out)
+    end = column + n_columns
     hit = first
     while hit + 8 <= stop:
-        a, b, c, d = table[index[hit]], table[index[hit + 1]], table[index[hit + 2]], table[index[hit + 3]]
-        e, f, g, h = table[index[hit + 4]], table[index[hit + 5]], table[index[hit + 6]], table[index[hit + 7]]
+        a, b = table[index[hit]][column:end], table[index[hit + 1]][column:end]
+        c, d = table[index[hit + 2]][column:end], table[index[hit + 3]][column:end]
+        e, f = table[index[hit + 4]][column:end], table[index[hit + 5]][column:end]
+        g, h = table[index[hit + 6]][column:end], table[index[hit + 7]][column:end]
         ka, kb, kc, kd = count[hit], count[hit + 1], count[hit + 2], count[hit + 3]
         ke, kf, kg, kh = count[hit + 4], count[hit + 5], count[hit + 6], count[hit + 7]
         for r in range(n_columns):
@@ -62,7 +67,7 @@ def add_rows(
             )
         hit += 8
     while hit < stop:
-        a = table[index[hit]]
+        a = table[index[hit]][column:end]
         ka = count[hit]
         for r in range(n_columns):
             out[r] += ka * f32(a[r])
@@ -98,4 +103,4 @@ def add_weighted_rows(
     """
     for part in prange(_N_PARTS):
         for row in range(first_row_of_part(indptr, part, _N_PARTS), first_row_of_part(indptr, part + 1, _N_PARTS)):
-            add_rows(indptr[row], indptr[row + 1], index, count, table, total[row])
+            add_rows(indptr[row], indptr[row + 1], index, count, table, 0, total[row])

@@ -55,8 +55,8 @@ class IterateTracing:
         self._rows = [(int(n), float(second), row) for n, second, row in zip(*columns, strict=True)]
         self._seconds = float(memory[_PREFIX + "clock"][0])
 
-    def trace(self, volume: IntensityVolume) -> IterateTrace:
-        """Return the trace of a reconstruction that ended in ``volume``.
+    def trace(self, volume: IntensityVolume, symmetrized: bool) -> IterateTrace:
+        """Return the trace of a reconstruction whose iterates, averaged or not, are known where ``volume`` has weight.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class IterateTracing:
             If no iterate was traced.
         """
         iteration, seconds, sums = self._columns()
-        return self._peaks.trace(iteration.astype(np.int64), seconds, sums, volume)
+        return self._peaks.trace(iteration.astype(np.int64), seconds, sums, volume, symmetrized)
 
     def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         iteration = np.array([row[0] for row in self._rows], dtype=np.float64)

@@ -27,6 +27,7 @@ from fewphoton.emc.problem import Problem
 from fewphoton.emc.reconstruct import Reconstruction, reconstruct
 from fewphoton.emc.schedule import StepRecord
 from fewphoton.emc.state import State
+from fewphoton.emc.symmetry import symmetrized
 from fewphoton.errors import InputFileError
 from fewphoton.evaluate.iterates import TracedPeaks
 from fewphoton.io.background_files import read_background_shape
@@ -132,7 +133,10 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
         if head:
             _write(outputs, result, crystal, axis, problem, provenance)
             if outputs.trace is not None and tracing is not None:
-                write_iterate_trace(outputs.trace, tracing.trace(result.volume), provenance)
+                # Averaged iterates know voxels that only equivalents of them saw.
+                averaged = config.symmetry == "laue"
+                measured = symmetrized(result.volume, crystal) if averaged else result.volume
+                write_iterate_trace(outputs.trace, tracing.trace(measured, averaged), provenance)
             context.say(f"{_ENDS[result.stopped_by]} after {len(result.records)} iterations")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewphoton.config import ScoreIteratesConfig
+from fewphoton.emc.symmetry import symmetrized
 from fewphoton.errors import GeometryError
 from fewphoton.evaluate.integrate import integrate, sphere_weights
 from fewphoton.evaluate.iterates import first_within, r_by_iterate
@@ -55,8 +56,10 @@ def run(inputs: Inputs, outputs: Outputs, config: ScoreIteratesConfig, context: 
             f"{inputs.reference}: spheres of {trace.radius_hkl:.3g} reciprocal cell edges, as {inputs.trace} has them, "
             f"are smaller than a voxel of {found.volume.voxels_per_cell} voxels per cell"
         )
-    every = integrate(found.volume, found.crystal, radius)
-    reference = merge_equivalents(every, found.crystal, sphere_weights(found.volume, every.hkl, radius))
+    # Like is compared with like: averaged iterates know parts of spheres that a volume as measured does not.
+    volume = symmetrized(found.volume, found.crystal) if trace.symmetrized else found.volume
+    every = integrate(volume, found.crystal, radius)
+    reference = merge_equivalents(every, found.crystal, sphere_weights(volume, every.hkl, radius))
     r = r_by_iterate(trace, found.crystal, reference, config.low_q_fraction)
     write_table(
         outputs.iterates,

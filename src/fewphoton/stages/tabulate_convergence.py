@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from fewphoton.stages.contract import Context, path_field
 Config = TabulateConvergenceConfig
 
 PRESET = "reconstruct.preset"
-SHUFFLED = "r_high_low_low_q_shuffled_orientations"
+ORIENTED = "frames_oriented_fraction"
 _KEPT = (
     "photons_per_frame_mean",
     "n_frames",
@@ -27,12 +27,13 @@ _KEPT = (
     "stopped_by",
     "iterations",
     "last_change",
-    "frames_oriented_fraction",
-    "frames_oriented_fraction_chance",
+    ORIENTED,
+    f"{ORIENTED}_chance",
     "orientation_error_median_deg",
     "cc_truth",
     "cc_truth_unmerged",
     "cc_half_shared_orientations",
+    "r_high_low_low_q_shuffled_orientations",
 )
 """Metrics that the table takes over."""
 
@@ -92,18 +93,13 @@ def run(inputs: Inputs, outputs: Outputs, config: TabulateConvergenceConfig, con
     if len(rows) != len(inputs.iterates):
         raise ConfigError(f"{len(inputs.iterates)} tables of iterates for {len(rows)} rows of {inputs.table}")
     courses = [_Course.read(path) for path in inputs.iterates]
+    failures = _failures(rows, config)
+    together = list(zip(rows, courses, failures, strict=True))
     # A failed plain iteration sets no standard.
-    plain = {
-        _frames_and_start(row): course
-        for row, course in zip(rows, courses, strict=True)
-        if _is_plain(row) and not _failed(row, course, config)
-    }
+    plain = {_frames_and_start(row): course for row, course, failed in together if _is_plain(row) and not failed}
     write_table(
         outputs.convergence,
-        [
-            _line(row, course, plain.get(_frames_and_start(row)), config)
-            for row, course in zip(rows, courses, strict=True)
-        ],
+        [_line(row, course, plain.get(_frames_and_start(row)), failed, config) for row, course, failed in together],
     )
 
 
@@ -116,19 +112,38 @@ def _swept(row: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in row.items() if name == "dataset" or "." in name}
 
 
+def _frames(row: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in _swept(row).items() if not name.startswith("reconstruct."))
+
+
 def _frames_and_start(row: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in _swept(row).items() if name != PRESET)
 
 
-def _failed(row: Mapping[str, str], course: _Course, config: TabulateConvergenceConfig) -> bool | None:
-    """Tell whether the last R is too near that of shuffled angles; None where the latter is not known."""
-    if not row.get(SHUFFLED):
-        return None
-    return not course.r[-1] <= config.failed_above_shuffled * float(row[SHUFFLED])
+def _failures(rows: Sequence[Mapping[str, str]], config: TabulateConvergenceConfig) -> list[bool | None]:
+    """Tell which rows oriented too few frames; None where the truth is not known.
+
+    R would not do: added background raises it as much as wrong orientations.
+    """
+    shares = [float(row.get(ORIENTED) or "nan") for row in rows]
+    best: dict[Any, float] = {}
+    for row, share in zip(rows, shares, strict=True):
+        best[_frames(row)] = max(best.get(_frames(row), 0.0), share)
+    return [
+        None
+        if np.isnan(share)
+        else share < config.failed_below_best * best[_frames(row)]
+        or share < config.failed_below_chance * float(row.get(f"{ORIENTED}_chance") or 0)
+        for row, share in zip(rows, shares, strict=True)
+    ]
 
 
 def _line(
-    row: Mapping[str, str], course: _Course, plain: _Course | None, config: TabulateConvergenceConfig
+    row: Mapping[str, str],
+    course: _Course,
+    plain: _Course | None,
+    failed: bool | None,
+    config: TabulateConvergenceConfig,
 ) -> dict[str, Any]:
     final = float(course.r[-1])
     own = course.reaches((1 + config.within) * final)
@@ -139,8 +154,7 @@ def _line(
         **{name: row.get(name) or None for name in _KEPT},
         "seconds": float(course.seconds[-1]),
         "r_high_low_low_q_last_iterate": final,
-        SHUFFLED: row.get(SHUFFLED) or None,
-        "failed": _failed(row, course, config),
+        "failed": failed,
         "iterations_to_final_r": own[0],
         "seconds_to_final_r": own[1],
         "iterations_to_plain_r": theirs[0],
