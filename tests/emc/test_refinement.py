@@ -150,7 +150,10 @@ def test_orientations_are_found_and_refined(refined, particle):
     coarse = run(particle, refine=[])
     errors = [align_rotations(r.orientations.best_quaternion, particle.quaternion) for r in (coarse, refined)]
     assert refined.orientations.step_deg == pytest.approx(coarse.orientations.step_deg / 2, rel=0.05)
-    assert errors[0].fraction_within(coarse.orientations.step_deg) > 0.9
+    # Chance is 0.02 within the coarse step.
+    within = [error.fraction_within(coarse.orientations.step_deg) for error in errors]
+    assert within[0] > 0.75
+    assert within[1] > 0.9
     assert errors[1].median_deg < 0.75 * errors[0].median_deg
     assert refined.records[-1].log_likelihood_per_photon > coarse.records[-1].log_likelihood_per_photon
     n_dense = len(coarse.records)
@@ -187,6 +190,17 @@ def test_lists_beyond_the_memory_are_refused_before_they_are_made(particle):
     sampling = {"sampled": "rotation_group", "level": 3, "memory_gb": 1e-4}
     with pytest.raises(ConfigError, match="raise the threshold"):
         run(particle, orientations=sampling, max_iterations=1)
+
+
+def test_the_best_of_several_starts_goes_on(particle):
+    """The first start is that of a run with one; more cannot end at a lower likelihood after the judged iterations."""
+    found = [
+        run(particle, refine=[], seed=0, starts=starts, start_iterations=4, max_iterations=4, tolerance=0)
+        for starts in (1, 3)
+    ]
+    likelihood = [result.records[-1].log_likelihood_per_photon for result in found]
+    assert likelihood[1] > likelihood[0]
+    assert [len(result.records) for result in found] == [4, 4]
 
 
 def test_a_crystal_is_refined_in_its_zone():
