@@ -64,7 +64,7 @@ def test_check_config_and_schema(capsys, tmp_path):
     assert '"RunConfig"' in capsys.readouterr().out
     (tmp_path / "bad.yaml").write_text("run: x\ndatasets: {a: {}}\n")
     assert main(["check-config", str(tmp_path / "bad.yaml")]) == 1
-    assert "exactly one of simulate, raw, scan, frames, simulate_stills" in capsys.readouterr().err
+    assert "simulate_particles and simulate_serial; found" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], ["check-config", "config/config.yaml"]])
