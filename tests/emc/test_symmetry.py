@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fewphoton.data import Crystal, IntensityVolume
-from fewphoton.emc.symmetry import _add_rotated, symmetrized
+from fewphoton.emc.symmetry import symmetrized
 
 CRYSTALS = {
     "P -1": (7.1, 8.2, 9.3, 80, 95, 100),
@@ -63,23 +63,3 @@ def test_fractional_indices_are_equivalents_as_well():
     for mate in mates:
         assert found.values[tuple(np.array(mate) + 4)] == pytest.approx(1.0)
     assert found.values.sum() == pytest.approx(8.0)
-
-
-@pytest.mark.parametrize(
-    "rotation",
-    [
-        [[0, 0, 1], [1, 0, 0], [0, 1, 0]],
-        [[0, -1, 0], [0, 0, 1], [-1, 0, 0]],
-        [[0, 1, 0], [-1, 0, 0], [0, 0, 1]],
-        [[0, -1, 0], [1, -1, 0], [0, 0, 1]],
-    ],
-)
-def test_one_rotation_moves_each_voxel_to_its_place(rotation):
-    rotation = np.array(rotation)
-    source = np.random.default_rng(2).random((5, 5, 5))
-    found = np.ones((5, 5, 5))
-    _add_rotated(source, rotation, found)
-    for index in np.ndindex(5, 5, 5):
-        mate = rotation @ (np.array(index) - 2) + 2
-        inside = ((mate >= 0) & (mate < 5)).all()
-        assert found[index] == 1 + (source[tuple(mate)] if inside else 0.0)
