@@ -2,10 +2,11 @@
 
 Run ``python -m benchmarks.emc.dragonfly --structure PDB --dragonfly ENVIRONMENT/bin/dragonfly.emc`` in the project's
 root, where ENVIRONMENT is a virtual environment of its own with ``dragonfly-spi`` (https://github.com/duaneloh/Dragonfly;
-it needs a C compiler, an MPI, GSL and HDF5). Both programs get the same photons, pixels, voxels and rotations; each
-makes its own random start. They run one after the other in every round, so that nothing shares the cores with them but
-what else runs on the machine. Wall times are what the programs' own logs say; processor times, which other work on
-the machine stretches less, and the largest memory are the process's.
+it needs a C compiler, an MPI, GSL and HDF5; its setup asks ``mpicc --showme``, which MPICH's wrapper does not answer).
+Both programs get the same photons, pixels, voxels and rotations; each makes its own random start. They run one after
+the other, so that nothing shares the cores with them but what else runs on the machine. Wall times are what the
+programs' own logs say; processor times, which other work on the machine stretches less, and the largest memory are the
+process's.
 """
 
 from __future__ import annotations
