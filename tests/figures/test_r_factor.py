@@ -50,3 +50,16 @@ def test_no_curve_is_refused():
 def test_run_without_reference_is_refused():
     with pytest.raises(DataError, match="48 photons: no shell has an R factor"):
         r_factor.draw([RFactorCurve("48 photons", Q, R * np.nan)])
+
+
+def test_r_far_below_chance_is_drawn_on_a_logarithmic_axis():
+    q = np.array([0.1, 0.2, 0.3])
+    values = np.array([0.01, np.nan, 0.02])
+    photons = np.array([90.0, 50.0, 9.0])
+    curve = r_factor.RFactorCurve("a", q, values, chance=np.full(3, 0.6), photons_per_peak=photons)
+    axes, counts = r_factor.draw([curve]).axes
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[0] < 0.01
+    np.testing.assert_array_equal(counts.lines[0].get_ydata(), [90.0, np.nan, 9.0])
+    near = r_factor.RFactorCurve("a", q, 10 * values, chance=np.full(3, 0.6))
+    assert r_factor.draw([near]).axes[0].get_yscale() == "linear"

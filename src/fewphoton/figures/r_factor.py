@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from fewphoton.errors import DataError
 from fewphoton.figures import style
 
+_LOGARITHMIC_FROM = 8.0
+"""How many times the largest R chance is where R would lie on the edge of a linear axis."""
+
 
 @dataclass(frozen=True, eq=False)
 class RFactorCurve:
@@ -67,7 +70,8 @@ def draw(curves: Sequence[RFactorCurve]) -> Figure:
         axes.plot(curve.q_inv_angstrom, curve.r_high_low, marker=style.marker(number), label=curve.label, color=colour)
         highest = max([highest, *curve.r_high_low[np.isfinite(curve.r_high_low)]])
         if counts is not None and curve.photons_per_peak is not None:
-            positive = np.where(curve.photons_per_peak > 0, curve.photons_per_peak, np.nan)
+            compared = np.isfinite(curve.r_high_low) & (curve.photons_per_peak > 0)
+            positive = np.where(compared, curve.photons_per_peak, np.nan)
             counts.plot(curve.q_inv_angstrom, positive, linestyle=(0, (4, 2)), linewidth=0.9, color=colour)
     handles, names = axes.get_legend_handles_labels()
     chance = [curve for curve in curves if curve.chance is not None]
@@ -85,7 +89,12 @@ def draw(curves: Sequence[RFactorCurve]) -> Figure:
                 highest = max([highest, *level[np.isfinite(level)]])
             handles.append(Line2D([], [], color="#B8BCC3"))
             names.append("chance")
-    axes.set_ylim(0, 1.08 * highest if highest > 0 else 1.0)
+    known = np.concatenate([curve.r_high_low[np.isfinite(curve.r_high_low)] for curve in curves])
+    if known.min() > 0 and highest > _LOGARITHMIC_FROM * known.max():
+        axes.set_yscale("log")
+        axes.set_ylim(0.6 * float(known.min()), 1.6 * highest)
+    else:
+        axes.set_ylim(0, 1.08 * highest if highest > 0 else 1.0)
     axes.set_xlim(left=0)
     axes.set_xlabel("q (Å$^{-1}$)")
     axes.set_ylabel("$R_{\\mathrm{high-low}}$")
