@@ -147,8 +147,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What each preset fills in.
 
-On simulated frames of 10 to 623 photons `recommended` came to rest in 6 to 9 iterations, Laue averaging alone in 7 to 11,
-acceleration alone in 62 to 136, plain iterations in 44 to more than 300 (docs/emc.md). Annealing, the march and
+On simulated frames of 10 to 623 photons `recommended` came to rest in 6 to 9 iterations, Laue averaging alone in 7 to
+11, acceleration alone in 62 to 136, plain iterations in 44 to more than 300 (docs/emc.md). Annealing, the march and
 minibatches took more iterations to a good R from peaks at the lattice points, and annealing and the march failed from
 starts that hardly tell the lattice.
 """
