@@ -89,10 +89,10 @@ def draw(curves: Sequence[RFactorCurve]) -> Figure:
                 highest = max([highest, *level[np.isfinite(level)]])
             handles.append(Line2D([], [], color="#B8BCC3"))
             names.append("chance")
-    known = np.concatenate([curve.r_high_low[np.isfinite(curve.r_high_low)] for curve in curves])
-    if known.min() > 0 and highest > _LOGARITHMIC_FROM * known.max():
+    measured = np.concatenate([curve.r_high_low[np.isfinite(curve.r_high_low)] for curve in curves])
+    if measured.min() > 0 and highest > _LOGARITHMIC_FROM * measured.max():
         axes.set_yscale("log")
-        axes.set_ylim(0.6 * float(known.min()), 1.6 * highest)
+        axes.set_ylim(0.6 * float(measured.min()), 1.6 * highest)
     else:
         axes.set_ylim(0, 1.08 * highest if highest > 0 else 1.0)
     axes.set_xlim(left=0)
