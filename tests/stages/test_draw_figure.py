@@ -41,6 +41,7 @@ def small_shells():
             "r_chance": 0.6,
             "photons_per_peak": 100 - 90 * q,
             "bragg_to_diffuse": 10 - 9 * q,
+            "cc_truth": 1 - q,
         }
         for q in (0.1, 0.2, 0.3, 0.4)
     ]
@@ -87,11 +88,13 @@ def files(tmp_path, frames, detector, beam, cubic_crystal, provenance):
     for point in ("thin~48", "thin~96"):
         write_rows(tmp_path / point / "iterations.csv", iterations)
         write_rows(tmp_path / point / "shells.csv", small_shells())
-        (tmp_path / point / "metrics.json").write_text(json.dumps({"n_orientations": 100}))
+        (tmp_path / point / "metrics.json").write_text(json.dumps({"n_orientations": 100, "sampling_step_deg": 5.0}))
     study = {"dataset": "a", "reconstruct.preset": "none", "failed": False, "iterations_to_plain_r": 3}
     study |= {"iterations_to_final_r": 3, "seconds_to_plain_r": 1.5, "seconds_to_final_r": 1.5}
     table = [{"thin.photons_per_frame": n, "r_high_low_low_q": 1 / n, "note": "a", **study} for n in (10, 100)]
     write_rows(tmp_path / "metrics.csv", table)
+    errors = [{"rotation_error_deg": error, "rotation_error_up_to_turn_deg": error} for error in (1.0, 2.0, 40.0)]
+    write_rows(tmp_path / "errors.csv", errors)
     return {
         "frames": tmp_path / "frames.h5",
         "crystal": tmp_path / "crystal.yaml",
@@ -102,6 +105,7 @@ def files(tmp_path, frames, detector, beam, cubic_crystal, provenance):
         "iterations": tuple(str(tmp_path / point / "iterations.csv") for point in ("thin~48", "thin~96")),
         "shells": tuple(str(tmp_path / point / "shells.csv") for point in ("thin~48", "thin~96")),
         "table": tmp_path / "metrics.csv",
+        "errors": tmp_path / "errors.csv",
     }
 
 
@@ -117,6 +121,7 @@ NEEDED = {
     "reflections": ["evaluation"],
     "sweep": ["table"],
     "convergence_study": ["table"],
+    "rotations": ["shells", "errors", "metrics"],
     "pipeline": [],
 }
 

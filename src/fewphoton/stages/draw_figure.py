@@ -203,6 +203,7 @@ def _draw_orientations(inputs: Inputs, config: DrawFigureConfig, context: Contex
 def _draw_rotations(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
     (shells,) = _needed(inputs, "shells", config)[:1]
     rows = read_table(_needed(inputs, "errors", config))
+    _needed(inputs, "metrics", config)
     merits = _evaluated(inputs)
     step, chance = (merits.get(name) for name in ("sampling_step_deg", "frames_within_one_step_chance"))
     return rotations.draw(
