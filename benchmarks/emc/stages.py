@@ -68,6 +68,7 @@ def stages(problem: Problem, volume: NDArray[np.float64], with_peers: bool) -> l
             photons.count,
             values.values,
             start,
+            np.ones(batch.n_frames, dtype=np.float32),
             problem.log_prior,
             values.step,
             probability,
