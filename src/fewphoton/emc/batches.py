@@ -81,6 +81,11 @@ class FrameBatch:
         return (*vars(self.by_frame).values(), *vars(self.by_pixel).values(), self.likelihood_photons)
 
     @property
+    def place(self) -> slice:
+        """Frames of the batch among those of the data set."""
+        return slice(self.first_frame, self.first_frame + self.n_frames)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(part.nbytes for part in self.arrays)

@@ -182,11 +182,11 @@ class FrameFit:
 
     def fluence(self, batch: FrameBatch) -> NDArray[np.float32]:
         """Present fluence of each frame of a batch."""
-        return self.present.fluence[_place(batch)].astype(np.float32)
+        return self.present.fluence[batch.place].astype(np.float32)
 
     def log_constants(self, batch: FrameBatch) -> NDArray[np.float64]:
         """Log-likelihood that is the same in all orientations, float64 `(n_frames,)`."""
-        place = _place(batch)
+        place = batch.place
         if self._share is not None:
             return -self._total_share * self.present.background_photons[place]
         photons = batch.likelihood_photons
@@ -215,7 +215,7 @@ class FrameFit:
         blocks : Blocks, optional
             Windows to which the probabilities belong, where there is no background.
         """
-        place = _place(batch)
+        place = batch.place
         seen = np.empty(batch.n_frames)
         if blocks is None:
             weighted_row_sums(probability, expected, seen)
@@ -244,7 +244,7 @@ class FrameFit:
 
     def exposures(self, batch: FrameBatch) -> NDArray[np.float64]:
         """Weight of each frame in the exposure of views: its new fluence, float64 `(n_frames,)`."""
-        return self.updated.fluence[_place(batch)]
+        return self.updated.fluence[batch.place]
 
     def keep_mean_fluence(self) -> float:
         """Scale the new fluences to the present mean and return the factor by which exposures must be divided.
@@ -267,10 +267,6 @@ class FrameFit:
         """Return the part of all photons that is background by the new levels."""
         level = float(self.updated.background_photons[self._informative].sum())
         return level * self._total_share / self._problem.likelihood_photons
-
-
-def _place(batch: FrameBatch) -> slice:
-    return slice(batch.first_frame, batch.first_frame + batch.n_frames)
 
 
 def _likelihood_photons(problem: Problem) -> NDArray[np.float64]:

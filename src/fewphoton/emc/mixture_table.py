@@ -56,7 +56,7 @@ class MixtureTable:
 
     def add_log_likelihood(self, batch: FrameBatch, rows: NDArray[np.float32]) -> None:
         """Add what the photons of a batch say to ``rows`` `(n_frames, n_columns)`."""
-        place, photons = _place(batch), batch.by_frame
+        place, photons = batch.place, batch.by_frame
         add_log_sums(
             photons.indptr,
             photons.index,
@@ -96,12 +96,8 @@ class MixtureTable:
         return found
 
     def _ratio(self, batch: FrameBatch) -> NDArray[np.float32]:
-        place = _place(batch)
+        place = batch.place
         # Frames without photons have no fluence, and take no part.
         fluence = self.fluence[place]
         ratio = np.divide(self.background_photons[place], fluence, out=np.zeros(batch.n_frames), where=fluence > 0)
         return ratio.astype(np.float32)
-
-
-def _place(batch: FrameBatch) -> slice:
-    return slice(batch.first_frame, batch.first_frame + batch.n_frames)

@@ -138,7 +138,7 @@ class Problem:
         ConvergenceError
             If the chosen frames hold no photon that enters the likelihood.
         """
-        parts = [chosen[batch.first_frame : batch.first_frame + batch.n_frames] for batch in self.batches]
+        parts = [chosen[batch.place] for batch in self.batches]
         return self._rearranged(self.rows, self.row_offset, parts)
 
     def with_rows(
