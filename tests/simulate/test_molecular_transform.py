@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from fewphoton.data import Molecule
+from fewphoton.data.form_factors import form_factors
 from fewphoton.errors import ConfigError, DataError
 from fewphoton.simulate import molecular_transform
 from fewphoton.simulate.molecular_transform import MolecularTransform
-from fewphoton.simulate.structure_factors import form_factors
 from tests.simulate.molecules import made_up_molecule
 
 

@@ -5,11 +5,11 @@ from pydantic import ValidationError
 from fewphoton.config import SimulateParticlesConfig
 from fewphoton.data import Orientations
 from fewphoton.data.detector import polarization_factors, q_vectors
+from fewphoton.data.form_factors import form_factors
 from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.errors import ConfigError, GeometryError
 from fewphoton.simulate import particle
 from fewphoton.simulate.particle import ParticleExperiment, shell_errors
-from fewphoton.simulate.structure_factors import form_factors
 from fewphoton.simulate.tiled_detector import square_detector
 from tests.simulate.molecules import made_up_molecule
 

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from fewphoton.data import AtomicStructure, Crystal
+from fewphoton.data.form_factors import form_factors
 from fewphoton.errors import InputFileError
 from fewphoton.io.crystal_files import read_structure
-from fewphoton.simulate.structure_factors import diffuse_form, form_factors, intensities
+from fewphoton.simulate.structure_factors import diffuse_form, intensities
 from tests.conftest import ROOT
 
 HKL = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 0], [3, -1, 2], [0, 0, 4]], dtype=np.int32)

@@ -11,6 +11,7 @@ from fewphoton.data.molecule import Molecule
 from fewphoton.data.orientations import Orientations
 from fewphoton.data.peaks import PeakTable
 from fewphoton.data.reflections import Reflections
+from fewphoton.data.shot import Shot
 from fewphoton.data.sparse_frames import SparseFrames
 from fewphoton.data.structure import AtomicStructure
 from fewphoton.data.volume import IntensityVolume
@@ -32,5 +33,6 @@ __all__ = [
     "PeakTable",
     "PhotonFrames",
     "Reflections",
+    "Shot",
     "SparseFrames",
 ]

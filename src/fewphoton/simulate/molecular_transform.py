@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import Molecule
+from fewphoton.data.form_factors import form_factors
 from fewphoton.errors import ConfigError
-from fewphoton.simulate.structure_factors import form_factors
 
 _EXACT = 1e-9
 _ON_GRID = 1e-7

@@ -1,4 +1,4 @@
-"""Calculated intensities of a structure: form factors and symmetry through gemmi."""
+"""Calculated intensities of a structure: symmetry through gemmi."""
 
 from __future__ import annotations
 
@@ -7,31 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import Crystal
+from fewphoton.data.form_factors import form_factors
 from fewphoton.data.structure import AtomicStructure
-from fewphoton.errors import DataError
 
 _BLOCK = 512  # reflections at a time; keeps the phase table of a large cell in cache
-
-
-def form_factors(element: str, stol2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the X-ray form factor of an element (International Tables C, 1992).
-
-    ``stol2`` is (sin(theta) / lambda)² in 1/angstrom².
-
-    Raises
-    ------
-    DataError
-        If the tables hold no form factor of the element (beyond californium).
-    """
-    coefficients = gemmi.Element(element).it92
-    if coefficients is None:
-        coefficients = gemmi.IT92_get_exact(gemmi.Element(element), 0)
-    if coefficients is None:
-        raise DataError(f"no X-ray form factor of element {element!r} is tabulated")
-    total = np.full(len(stol2), coefficients.c)
-    for a, b in zip(coefficients.a, coefficients.b, strict=True):
-        total += a * np.exp(-b * stol2)
-    return total
 
 
 def intensities(
