@@ -1,0 +1,131 @@
+"""Candidate molecules of a shot: how well they explain it, whether two are the same, and which to keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewphoton.ankylography.forward_model import ForwardModel
+from fewphoton.ankylography.search_problem import wilson_intensity
+from fewphoton.data.shot import Shot
+
+# A detector tells something where the molecule's mean intensity reaches this part of the noise.
+_INFORMATIVE = 0.5
+# Misfits up to this many standard deviations above their mean pass for noise; all detectors, and each quarter of them.
+_FLOOR_SIGMA = 2.5
+_QUARTER_SIGMA = 3.5
+# Two molecules whose intensities differ by less than this part of the noise variance are the same.
+_SAME = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Atoms and their misfit over the informative detectors, mean of (measured - model)² / variance."""
+
+    position_angstrom: NDArray[np.float64]
+    kind: NDArray[np.int64]
+    occupancy: NDArray[np.float64]
+    misfit: float
+    intensity: NDArray[np.float64] = field(repr=False)
+
+
+class NoiseFloor:
+    """What misfit a shot's noise alone would leave.
+
+    Parameters
+    ----------
+    shot : Shot
+        The measurement.
+    """
+
+    def __init__(self, shot: Shot) -> None:
+        self.shot = shot
+        self.model = ForwardModel.of(shot)
+        mean = wilson_intensity(shot)
+        informative = mean >= _INFORMATIVE * np.sqrt(shot.variance(mean))
+        if not informative.any():
+            informative[:] = True
+        length = np.linalg.norm(shot.q_inv_angstrom, axis=1)
+        chosen = np.flatnonzero(informative)
+        self.informative = chosen[np.argsort(length[chosen], kind="stable")]
+
+    def candidate(
+        self, position: NDArray[np.float64], kind: NDArray[np.int64], occupancy: NDArray[np.float64] | None = None
+    ) -> Candidate:
+        """Return the candidate of given atoms with its misfit."""
+        share = np.ones(len(kind)) if occupancy is None else occupancy
+        intensity = self.model.intensity(position, kind, share)
+        return Candidate(position, kind, share, float(self._terms(intensity).mean()), intensity)
+
+    def _terms(self, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
+        chosen = self.informative
+        variance = np.maximum(self.shot.variance(intensity)[chosen], self._least_variance())
+        return np.asarray((self.shot.intensity_electron2 - intensity)[chosen] ** 2 / variance)
+
+    def _least_variance(self) -> float:
+        # Dark detectors of a photon-counting shot: one photon counted there must not weigh without bound.
+        if self.shot.photons_per_electron2 is None:
+            return float((1e-6 * np.abs(self.shot.intensity_electron2).max()) ** 2)
+        return float(0.05 / self.shot.photons_per_electron2**2)
+
+    def weights(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Return 1 / variance of the informative detectors where the candidate is true."""
+        variance = self.shot.variance(candidate.intensity)[self.informative]
+        return np.asarray(1 / np.maximum(variance, self._least_variance()))
+
+    def explains(self, candidate: Candidate) -> bool:
+        """Whether noise alone could leave the candidate's misfit, over all detectors and in each quarter by q."""
+        terms = self._terms(candidate.intensity)
+        spread = np.full(len(terms), 2.0)
+        if self.shot.photons_per_electron2 is not None:
+            counts = np.maximum(candidate.intensity[self.informative] * self.shot.photons_per_electron2, 0.05)
+            spread += 1 / counts
+
+        def passes(part: NDArray[np.int64], sigmas: float) -> bool:
+            return bool(terms[part].mean() <= 1 + sigmas * np.sqrt(spread[part].sum()) / len(part))
+
+        every = np.arange(len(terms))
+        quarters = [part for part in np.array_split(every, 4) if len(part)]
+        return passes(every, _FLOOR_SIGMA) and all(passes(part, _QUARTER_SIGMA) for part in quarters)
+
+    def same(self, first: Candidate, second: Candidate) -> bool:
+        """Whether the shot cannot tell two candidates apart: shifted, inverted, or with like atoms exchanged."""
+        chosen = self.informative
+        variance = np.maximum(self.shot.variance(first.intensity)[chosen], self._least_variance())
+        return bool(np.mean((first.intensity - second.intensity)[chosen] ** 2 / variance) < _SAME)
+
+    def reduced_chi2(self, candidate: Candidate) -> float:
+        """Return the mean over all detectors of (measured - model)² / variance."""
+        variance = np.maximum(self.shot.variance(candidate.intensity), self._least_variance())
+        return float(np.mean((self.shot.intensity_electron2 - candidate.intensity) ** 2 / variance))
+
+
+class Solutions:
+    """The best distinct candidates, best first.
+
+    Parameters
+    ----------
+    floor : NoiseFloor
+        The shot and its noise.
+    n_kept : int
+        Candidates to keep.
+    """
+
+    def __init__(self, floor: NoiseFloor, n_kept: int) -> None:
+        self._floor = floor
+        self._n_kept = n_kept
+        self.best_first: list[Candidate] = []
+
+    def add(self, candidate: Candidate) -> bool:
+        """Take a candidate in if it is new or better than its like; return whether it is the best now."""
+        kept = []
+        for known in self.best_first:
+            if self._floor.same(known, candidate):
+                if known.misfit <= candidate.misfit:
+                    return False
+            else:
+                kept.append(known)
+        self.best_first = sorted([*kept, candidate], key=lambda item: item.misfit)[: self._n_kept]
+        return self.best_first[0] is candidate
