@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import SphericalVoronoi
 
-from fewphoton.ankylography.ewald_sphere import ewald_sphere
+from fewphoton.ankylography.ewald_sphere import detector_solid_angle_sr, ewald_sphere
 from fewphoton.errors import GeometryError
 
 
@@ -38,6 +38,15 @@ def test_rings_hold_detectors_in_proportion_to_their_solid_angle():
     """Cosines of the angle step by (cos inner - cos outer) / n, half a step from the edges."""
     cosine = ewald_sphere(1.0, 4, 90.0, 60.0)[:, 2] + 1
     np.testing.assert_allclose(cosine, [0.4375, 0.3125, 0.1875, 0.0625], atol=1e-12)
+
+
+def test_solid_angles_by_hand():
+    """The whole sphere is 4 pi; the cap within 60 degrees is a quarter of it, the ring from 60 to 90 too."""
+    assert detector_solid_angle_sr(8) == pytest.approx(np.pi / 2)
+    assert detector_solid_angle_sr(10, 60.0) == pytest.approx(np.pi / 10)
+    assert detector_solid_angle_sr(10, 90.0, 60.0) == pytest.approx(np.pi / 10)
+    with pytest.raises(GeometryError, match=r"found 90\.0 and 60\.0"):
+        detector_solid_angle_sr(10, 60.0, 90.0)
 
 
 def test_angle_and_length_follow_bragg():
