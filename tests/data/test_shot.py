@@ -45,6 +45,7 @@ def test_variance_by_hand():
         ({"photons_per_electron2": 0.0}, "photons per electron² must be positive, found 0.0"),
         ({"white_sigma_electron2": 0.1}, "1 intensities lie below -0.6, 6 standard deviations"),
         ({"white_sigma_electron2": 0.0}, "lowest: -1"),
+        ({"atom_model": "gauss"}, "atom model is one of sphere, free_atom, found 'gauss'"),
         ({"composition": {"C": 2, "Qq": 1, "Zz": 1}}, "unknown elements in the composition: Qq, Zz"),
         ({"composition": {"C": 2, "H": 0}}, "at least one atom of each element"),
         ({"composition": {}}, "at least one atom of each element"),
