@@ -70,6 +70,13 @@ def test_few_detectors_make_it_hopeless():
     assert verdict.median_standard_error_angstrom == np.inf
 
 
+def test_usable_detectors_are_those_above_their_noise():
+    """Straight ahead two C and two H expect 2 x 36 + 2 x 1 = 74 electron²."""
+    shot = Shot(0.7, np.zeros((12, 3)), np.zeros(12), 73.0, None, {"C": 2, "H": 2})
+    assert predict_feasibility(shot).n_usable == 12
+    assert predict_feasibility(replace(shot, white_sigma_electron2=75.0)).n_usable == 0
+
+
 def test_one_direction_many_times_makes_it_hopeless():
     shot, _ = shot_of()
     verdict = predict_feasibility(replace(shot, q_inv_angstrom=np.tile(shot.q_inv_angstrom[:20], (20, 1))))
