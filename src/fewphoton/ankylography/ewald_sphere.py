@@ -46,14 +46,30 @@ def ewald_sphere(
         raise GeometryError(f"the wavelength must be positive, found {wavelength_angstrom} angstrom")
     if n_detectors < 1:
         raise GeometryError(f"a shot needs detectors, found {n_detectors}")
-    if not 0 <= beam_stop_deg < largest_angle_deg <= 180:
-        raise GeometryError(
-            "scattering angles must obey 0 <= beam stop < largest <= 180 deg, "
-            f"found {beam_stop_deg} and {largest_angle_deg}"
-        )
-    inner, outer = np.cos(np.deg2rad([beam_stop_deg, largest_angle_deg]))
+    inner, outer = _cosines(largest_angle_deg, beam_stop_deg)
     number = np.arange(n_detectors)
     cosine = inner - (inner - outer) * (number + 0.5) / n_detectors
     sine = np.sqrt(np.maximum(0.0, 1 - cosine**2))
     azimuth = _GOLDEN_ANGLE * number
     return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), cosine - 1], axis=1) / wavelength_angstrom
+
+
+def detector_solid_angle_sr(n_detectors: int, largest_angle_deg: float = 180.0, beam_stop_deg: float = 0.0) -> float:
+    """Return the solid angle of each detector of :func:`ewald_sphere`, in steradian.
+
+    Raises
+    ------
+    GeometryError
+        If the angles are impossible.
+    """
+    inner, outer = _cosines(largest_angle_deg, beam_stop_deg)
+    return 2 * np.pi * (inner - outer) / n_detectors
+
+
+def _cosines(largest_angle_deg: float, beam_stop_deg: float) -> tuple[float, float]:
+    if not 0 <= beam_stop_deg < largest_angle_deg <= 180:
+        raise GeometryError(
+            "scattering angles must obey 0 <= beam stop < largest <= 180 deg, "
+            f"found {beam_stop_deg} and {largest_angle_deg}"
+        )
+    return float(np.cos(np.deg2rad(beam_stop_deg))), float(np.cos(np.deg2rad(largest_angle_deg)))

@@ -118,3 +118,50 @@ class ForwardModel:
         if not amplitudes:
             return np.asarray(columns)
         return np.concatenate([columns, 2 * product.real], axis=1)
+
+    def curvature(
+        self,
+        share: NDArray[np.float64],
+        position_angstrom: NDArray[np.float64],
+        kind: NDArray[np.int64],
+        occupancy: NDArray[np.float64] | None = None,
+        *,
+        amplitudes: bool = False,
+    ) -> NDArray[np.float64]:
+        """Return the second derivatives of the sum over directions of share |F|².
+
+        With dF the derivatives of F they are 2 Re(dF* dF + F* d²F). Takes O(n n_parameters²) operations.
+
+        Parameters
+        ----------
+        share : ndarray of float64, `(n,)`
+            Share of each direction.
+        position_angstrom, kind, occupancy
+            Atoms, as for :meth:`amplitude`.
+        amplitudes : bool
+            Add rows and columns for the amplitudes.
+
+        Returns
+        -------
+        ndarray of float64, `(3 n_atoms, 3 n_atoms)` or `(4 n_atoms, 4 n_atoms)`
+            In the order of :meth:`jacobian`.
+        """
+        waves = self.waves(position_angstrom, kind)
+        n, n_atoms = waves.shape
+        present = np.ones(n_atoms) if occupancy is None else np.asarray(occupancy)
+        q = self.q_inv_angstrom
+        slope = (2j * np.pi * (present * waves)[:, :, None] * q[:, None, :]).reshape(n, -1)
+        if amplitudes:
+            slope = np.concatenate([slope, waves], axis=1)
+        total = 2 * (np.conj(slope).T @ (share[:, None] * slope)).real
+        # What is left couples an atom with itself alone, as F is a sum over atoms.
+        product = share[:, None] * np.conj(waves @ present)[:, None] * waves
+        squares = np.einsum("la,lb,ln->nab", q, q, product.real, optimize=True)
+        blocks = np.arange(3 * n_atoms).reshape(n_atoms, 3)
+        total[blocks[:, :, None], blocks[:, None, :]] -= 8 * np.pi**2 * present[:, None, None] * squares
+        if amplitudes:
+            mixed = -4 * np.pi * (product.imag.T @ q)
+            last = 3 * n_atoms + np.arange(n_atoms)[:, None]
+            total[blocks, last] += mixed
+            total[last, blocks] += mixed
+        return np.asarray(total)

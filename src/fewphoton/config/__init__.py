@@ -32,6 +32,7 @@ from fewphoton.config.separation import (
 from fewphoton.config.simulate import SimulateRotationConfig
 from fewphoton.config.simulate_particles import SimulateParticlesConfig
 from fewphoton.config.simulate_serial import SimulateSerialConfig
+from fewphoton.config.simulate_shot import SimulateShotConfig
 from fewphoton.config.simulate_stills import SimulateStillsConfig
 from fewphoton.config.spot_quality import IntegrateSpotsConfig
 from fewphoton.config.sweep import SweepPoint, sweep_grids, sweep_points
@@ -65,6 +66,7 @@ __all__ = [
     "SimulateParticlesConfig",
     "SimulateRotationConfig",
     "SimulateSerialConfig",
+    "SimulateShotConfig",
     "SimulateStillsConfig",
     "SparsifyConfig",
     "SplitConfig",

@@ -10,6 +10,7 @@ from fewphoton.data.iterate_trace import IterateTrace
 from fewphoton.data.molecule import Molecule
 from fewphoton.data.orientations import Orientations
 from fewphoton.data.peaks import PeakTable
+from fewphoton.data.position_grid import PositionGrid
 from fewphoton.data.reflections import Reflections
 from fewphoton.data.shot import Shot
 from fewphoton.data.sparse_frames import SparseFrames
@@ -32,6 +33,7 @@ __all__ = [
     "Panel",
     "PeakTable",
     "PhotonFrames",
+    "PositionGrid",
     "Reflections",
     "Shot",
     "SparseFrames",

@@ -12,6 +12,14 @@ from fewphoton.errors import DataError
 _SERIES = 0.1
 
 
+def _known(element: str) -> gemmi.Element:
+    # The library takes an unknown name for element X and gives it the form factor of oxygen.
+    known = gemmi.Element(element)
+    if known.atomic_number == 0:
+        raise DataError(f"unknown element: {element!r}")
+    return known
+
+
 def form_factors(element: str, stol2: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the X-ray form factor of an element (International Tables C, 1992).
 
@@ -20,11 +28,12 @@ def form_factors(element: str, stol2: NDArray[np.float64]) -> NDArray[np.float64
     Raises
     ------
     DataError
-        If the tables hold no form factor of the element (beyond californium).
+        If there is no such element, or the tables hold no form factor of it (beyond californium).
     """
-    coefficients = gemmi.Element(element).it92
+    known = _known(element)
+    coefficients = known.it92
     if coefficients is None:
-        coefficients = gemmi.IT92_get_exact(gemmi.Element(element), 0)
+        coefficients = gemmi.IT92_get_exact(known, 0)
     if coefficients is None:
         raise DataError(f"no X-ray form factor of element {element!r} is tabulated")
     total = np.full(len(stol2), coefficients.c)
@@ -41,10 +50,7 @@ def covalent_radius_angstrom(element: str) -> float:
     DataError
         If there is no such element.
     """
-    known = gemmi.Element(element)
-    if known.atomic_number == 0:
-        raise DataError(f"unknown element: {element!r}")
-    return float(known.covalent_r)
+    return float(_known(element).covalent_r)
 
 
 def sphere_form_factors(element: str, q_inv_angstrom: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -70,4 +76,4 @@ def sphere_form_factors(element: str, q_inv_angstrom: NDArray[np.float64]) -> ND
     near = 1 - x2 / 10 * (1 - x2 / 28 * (1 - x2 / 54))
     with np.errstate(divide="ignore", invalid="ignore"):
         far = 3 * (np.sin(x) - x * np.cos(x)) / (x * x2)
-    return np.asarray(gemmi.Element(element).atomic_number * np.where(x < _SERIES, near, far))
+    return np.asarray(_known(element).atomic_number * np.where(x < _SERIES, near, far))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import gemmi
 import numpy as np
@@ -32,7 +32,8 @@ class Shot:
     intensity_electron2 : ndarray of float64, `(n,)`
         Measured |F|² with its noise; counts divided by ``photons_per_electron2`` where photons were counted.
     white_sigma_electron2 : float
-        Standard deviation of the noise that does not depend on the signal; 0: none.
+        Standard deviation of the noise that does not depend on the signal; 0: none. Without counting noise either, all
+        variances are 0 and no misfit can be told in their units.
     photons_per_electron2 : float or None
         Photons that a detector counts per electron² of |F|²; None: intensities hold no counting noise.
     composition : mapping of str to int
@@ -43,8 +44,8 @@ class Shot:
     Raises
     ------
     DataError
-        If arrays do not fit or are not finite, an intensity is impossibly far below 0, the noise is negative or there
-        is none, or the composition holds an unknown element or no atoms.
+        If arrays do not fit or are not finite, an intensity is impossibly far below 0, the noise is negative,
+        the atom model is unknown, or the composition holds an unknown element or no atoms.
     """
 
     wavelength_angstrom: float
@@ -71,6 +72,10 @@ class Shot:
             raise DataError(f"shot: white noise must not be negative, found {self.white_sigma_electron2}")
         if self.photons_per_electron2 is not None and not 0 < self.photons_per_electron2 < np.inf:
             raise DataError(f"shot: photons per electron² must be positive, found {self.photons_per_electron2}")
+        if self.atom_model not in get_args(AtomModel):
+            raise DataError(
+                f"shot: the atom model is one of {', '.join(get_args(AtomModel))}, found {self.atom_model!r}"
+            )
         lowest = -_LOWEST_SIGMA * self.white_sigma_electron2
         if intensity.min() < lowest:
             raise DataError(

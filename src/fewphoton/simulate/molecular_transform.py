@@ -12,16 +12,14 @@ apart determine it, and cubic splines through samples several times as dense are
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import Molecule
 from fewphoton.data.form_factors import form_factors
-from fewphoton.errors import ConfigError
+from fewphoton.kernels.nonuniform_fourier import finufft_library
 
 _EXACT = 1e-9
 _ON_GRID = 1e-7
@@ -29,16 +27,6 @@ _DISPLACEMENTS = 1e-8
 _LARGEST_RANK = 64
 # One thread, so that sums do not depend on how many there are; the smallest fine grid, as the precision allows it.
 _GRID_OPTIONS = {"eps": _ON_GRID, "upsampfac": 1.25, "nthreads": 1}
-
-
-def _finufft() -> Any:
-    try:
-        return importlib.import_module("finufft")
-    except ImportError as error:
-        raise ConfigError(
-            "single particles are simulated by non-uniform Fourier transforms: python -m pip install "
-            "'fewphoton[particles]' brings finufft"
-        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +85,7 @@ class MolecularTransform:
 
     def amplitude(self, q_inv_angstrom: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Return F at any ``q_inv_angstrom`` `(n, 3)`, complex128 `(n,)`, to 1e-9 of the sum of all |f|."""
-        nufft = _finufft().nufft3d3
+        nufft = finufft_library().nufft3d3
         target = [np.ascontiguousarray(2 * np.pi * column) for column in np.asarray(q_inv_angstrom, np.float64).T]
         stol2 = (np.asarray(q_inv_angstrom) ** 2).sum(axis=1) / 4
         total = np.zeros(len(stol2), dtype=np.complex128)
@@ -120,7 +108,7 @@ class MolecularTransform:
         Exact to 1e-7 of F(0) in F at the grid's points. The corners lie beyond ``q_max_inv_angstrom``; with
         displacements, what lies beyond is not accurate.
         """
-        nufft = _finufft().nufft3d1
+        nufft = finufft_library().nufft3d1
         axis = (np.arange(n) - n // 2) * spacing_inv_angstrom
         stol2 = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2) / 4
         total = np.zeros((n, n, n), dtype=np.complex128)

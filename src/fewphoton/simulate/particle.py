@@ -19,6 +19,7 @@ from scipy.ndimage import spline_filter
 from fewphoton.config.simulate_particles import SimulateParticlesConfig
 from fewphoton.data import Beam, Crystal, Detector, IntensityVolume, Molecule, Orientations
 from fewphoton.data.detector import polarization_factors, q_vectors
+from fewphoton.data.physical_constants import ELECTRON_RADIUS_M, KEV_ANGSTROM
 from fewphoton.data.volume import voxels_to_hold
 from fewphoton.errors import ConfigError
 from fewphoton.kernels.cubic_slices import cubic_patterns
@@ -26,9 +27,6 @@ from fewphoton.simulate.molecular_transform import MolecularTransform
 from fewphoton.simulate.snapshots import Snapshots, mean_over_orientations
 from fewphoton.simulate.tiled_detector import square_detector
 
-KEV_ANGSTROM = 12.398419843320026
-"""Photon energy times wavelength."""
-ELECTRON_RADIUS_M = 2.8179403205e-15
 LARGEST_ERROR = 1e-3
 """Largest root mean square error of the grid's patterns in a shell of q, relative to the shell's mean intensity."""
 _MARGIN = 12  # voxels; over them the spline filter forgets how the grid ends, by (2 - sqrt 3)^12

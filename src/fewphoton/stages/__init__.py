@@ -24,6 +24,7 @@ STAGES = (
     ),
     Stage("simulate-particles", "simulate snapshots of single particles in random orientations, with their truth"),
     Stage("simulate-serial", "simulate few-photon snapshots of crystals in random orientations, with their truth"),
+    Stage("simulate-shot", "simulate one shot of a molecule on the Ewald sphere, with its truth kept apart"),
     Stage("fetch", "bring one file of a public data set from a local copy or its public address, and check it"),
     Stage("describe-crystal", "check cell, space group and UB matrix and write them for other stages"),
     Stage("import-scan", "turn a sparse rotation scan (row, column, intensity lists) into photon frames"),

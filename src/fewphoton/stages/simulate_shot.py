@@ -1,0 +1,121 @@
+"""simulate-shot: one noisy diffraction pattern of one molecule on the Ewald sphere, with its truth kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from fewphoton.ankylography.feasibility import predict_feasibility
+from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.forward_model import ForwardModel
+from fewphoton.ankylography.simulated_shot import SimulatedShot
+from fewphoton.config.simulate_shot import SimulateShotConfig
+from fewphoton.data import Molecule, PositionGrid
+from fewphoton.data.random_molecule import organic_composition, random_molecule
+from fewphoton.errors import DataError
+from fewphoton.io.metrics import write_metrics
+from fewphoton.io.molecule_files import read_molecule, write_xyz
+from fewphoton.io.provenance import Provenance, file_digest
+from fewphoton.io.shot_files import write_shot_file
+from fewphoton.simulate.grid_snapping import snapped
+from fewphoton.stages.contract import Context, path_field
+
+Config = SimulateShotConfig
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Nothing but the structure that the configuration may name is read."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
+
+    shot: Path = path_field("the shot, without any trace of where the atoms are (HDF5)")
+    truth: Path | None = path_field("the same shot together with the true molecule, for scores (HDF5)", optional=True)
+    molecule: Path | None = path_field("the true molecule for viewers (XYZ)", optional=True)
+    metrics: Path | None = path_field("numbers of the run (JSON)", optional=True)
+
+
+def run(inputs: Inputs, outputs: Outputs, config: SimulateShotConfig, context: Context) -> None:
+    """Simulate.
+
+    Raises
+    ------
+    DataError
+        If the molecule has a single atom or no whole atoms, does not fit on the grid, or finds no room.
+    """
+    molecule = _molecule(config)
+    if config.orientation_seed is not None:
+        turn = Rotation.random(None, np.random.default_rng(config.orientation_seed)).as_matrix()
+        molecule = replace(molecule, position_angstrom=molecule.position_angstrom @ turn.T)
+    molecule = molecule.centred()
+    shift = 0.0
+    if config.grid is not None:
+        molecule, shift = snapped(molecule, PositionGrid(config.grid.spacing_angstrom, config.grid.shape))
+    simulated = SimulatedShot.of(molecule, config)
+    feasibility = predict_feasibility(simulated.shot)
+    if feasibility.hopeless:
+        context.say(f"simulate-shot: nothing can be recovered from this shot: {feasibility.reason}")
+
+    content = config.model_dump(mode="json")
+    digests = {}
+    if config.structure is not None:
+        content["structure"] = config.structure.name
+        digests[f"structure:{config.structure.name}"] = file_digest(config.structure)
+    provenance = Provenance("simulate-shot", content, digests, ("simulated",))
+    # The name of a structure, or the seed of a random molecule, would give the atoms away.
+    hidden = ("structure", "chains", "random", "orientation_seed")
+    told = {key: value for key, value in content.items() if key not in hidden}
+    write_shot_file(outputs.shot, simulated.shot, Provenance("simulate-shot", told, {}, ("simulated",)))
+    if outputs.truth is not None:
+        write_shot_file(outputs.truth, simulated.shot, provenance, molecule)
+    if outputs.molecule is not None:
+        write_xyz(outputs.molecule, molecule, "true molecule of a simulated shot")
+    if outputs.metrics is not None:
+        record = {
+            "n_atoms": len(molecule),
+            "diameter_angstrom": molecule.diameter_angstrom,
+            "rms_shift_to_grid_angstrom": shift,
+            "n_detectors": config.n_detectors,
+            "usable_detectors": len(simulated.shot),
+            "detectors_above_noise": feasibility.n_usable,
+            "power_electron4": simulated.power_electron4,
+            "white_sigma_electron2": simulated.shot.white_sigma_electron2,
+            "photons_per_electron2": simulated.shot.photons_per_electron2,
+            "expected_photons": simulated.expected_photons,
+            "hopeless": feasibility.hopeless,
+        }
+        write_metrics(outputs.metrics, record | _bound(simulated, molecule))
+
+
+def _molecule(config: SimulateShotConfig) -> Molecule:
+    if config.structure is not None:
+        return read_molecule(config.structure, config.chains)
+    assert config.random is not None  # the configuration has one of the two
+    asked = config.random
+    composition = asked.composition
+    if composition is None:
+        assert asked.n_atoms is not None
+        composition = organic_composition(asked.n_atoms)
+    rng = np.random.default_rng(asked.seed)
+    return random_molecule(composition, rng, asked.shortest_distance_angstrom, asked.volume_per_atom_angstrom3)
+
+
+def _bound(simulated: SimulatedShot, molecule: Molecule) -> dict[str, Any]:
+    """Return medians of the Cramér-Rao bounds at the truth; None where the shot does not fix all positions."""
+    model = ForwardModel.of(simulated.shot)
+    variance = simulated.shot.variance(simulated.true_intensity_electron2)
+    names = [f"standard_error_{axis}_median_angstrom" for axis in "xyz"]
+    try:
+        information = fisher_information(model, variance, molecule.position_angstrom, model.kinds(molecule.element))
+        error = CramerRaoBound.of(information, len(molecule)).standard_error_angstrom
+    except DataError:
+        return dict.fromkeys(["standard_error_median_angstrom", *names])
+    medians = dict(zip(names, np.median(error, axis=0).tolist(), strict=True))
+    return {"standard_error_median_angstrom": float(np.median(error))} | medians
