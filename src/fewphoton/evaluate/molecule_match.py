@@ -134,7 +134,7 @@ class MoleculeMatch:
         Parameters
         ----------
         standard_error_angstrom : ndarray of float64, `(n_recovered, 3)`
-            Of each recovered coordinate.
+            Of each recovered coordinate; those that are 0 or not finite say nothing.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class MoleculeMatch:
             raise DataError(f"standard errors: expected shape {(len(self.aligned), 3)}, found {given.shape}")
         matched = self.is_matched
         stated = given[self.partner[matched]]
-        known = stated > 0
+        known = (stated > 0) & np.isfinite(stated)
         if not known.any():
             return float("nan")
         return float(np.sqrt(np.mean((self.displacement_angstrom[matched][known] / stated[known]) ** 2)))
