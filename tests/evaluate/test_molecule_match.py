@@ -119,6 +119,21 @@ def test_a_filled_grid_matches_by_its_strongest_atoms_only():
     assert sparse.is_solved
 
 
+def test_the_strongest_atoms_of_an_element_take_part_wherever_they_stand():
+    truth = random_molecule(6, 7, "CN")
+    strays = random_molecule(6, 8, "CN")
+    both = Molecule(
+        strays.element + truth.element,
+        np.concatenate([strays.position_angstrom + 6, truth.position_angstrom]),
+        np.repeat([0.2, 1.0], 6),
+        np.zeros(12),
+    )
+    found = match_molecules(truth, both)
+    assert found.is_matched.all()
+    assert found.n_surplus == 6
+    assert found.element_accuracy() == 1
+
+
 def test_sites_of_a_grid():
     rng = np.random.default_rng(6)
     sites = rng.permutation(np.stack(np.meshgrid(*[np.arange(7)] * 3), axis=-1).reshape(-1, 3))[:12]

@@ -83,3 +83,18 @@ def test_climb_stands_still_without_overlap():
     shift = np.array([50.0, 0.0, 0.0])
     assert sphere_overlap.climb(*first, *first, shift, 1e-3, 10) == 0
     np.testing.assert_array_equal(shift, [50.0, 0.0, 0.0])
+
+
+def test_climb_with_small_spheres_in_large_ones():
+    """Pairs of which one holds the other pull nothing, and those about to pull less than equal ones."""
+    rng = np.random.default_rng(11)
+    first = rng.uniform(-1, 1, (6, 3)), rng.uniform(1, 3, 6), np.full(6, 0.76)
+    second = rng.uniform(-1, 1, (6, 3)), rng.uniform(1, 3, 6), np.full(6, 0.31)
+    shift = np.array([0.05, 0.1, 0.0])
+    sphere_overlap.climb(*first, *second, shift, 1e-6, 400)
+    step = 1e-4 * np.eye(3)
+    slope = [
+        (naive.sphere_overlap(first, second, shift + one) - naive.sphere_overlap(first, second, shift - one)) / 2e-4
+        for one in step
+    ]
+    np.testing.assert_allclose(slope, 0, atol=1e-3)
