@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 from scipy import ndimage, sparse, stats
 
@@ -157,3 +159,25 @@ def alias_probabilities(accept, alias):
     """What an alias table draws each of its entries with."""
     stay = (accept.astype(np.float64) + (accept == 2**32 - 1)) / 2**32
     return (stay + np.bincount(alias, weights=1 - stay, minlength=len(alias))) / len(alias)
+
+
+def lens(distance, first_radius, second_radius):
+    """Volume that two spheres share, by the textbook's formula in 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        d, a, b = Decimal(distance), Decimal(first_radius), Decimal(second_radius)
+        pi = Decimal("3.14159265358979323846264338327950288419716939937510582097494")
+        if d >= a + b:
+            return 0.0
+        if d <= abs(a - b):
+            return float(4 * pi * min(a, b) ** 3 / 3)
+        return float(pi * (a + b - d) ** 2 * (d**2 + 2 * d * (a + b) - 3 * (a - b) ** 2) / (12 * d))
+
+
+def sphere_overlap(first, second, shift):
+    """Sum of lenses of two sets (position, density, radius)."""
+    total = 0.0
+    for r, rho, a in zip(*first, strict=True):
+        for s, sigma, b in zip(*second, strict=True):
+            total += rho * sigma * lens(float(np.linalg.norm(r - s - shift)), float(a), float(b))
+    return total

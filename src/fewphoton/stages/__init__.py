@@ -47,10 +47,12 @@ STAGES = (
     Stage("assemble", "merge frames of known angles into an intensity volume"),
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
     Stage("evaluate-rotations", "score a reconstruction over all rotations against the truth of a simulation"),
+    Stage("score-molecule", "score the atoms recovered from one shot against the true molecule"),
     Stage("score-iterates", "tell R of each traced iterate against a reference, and when it was as good as the last"),
     Stage("tabulate-convergence", "set the convergence of all points of a sweep beside the plain iteration's"),
     Stage("compare-published", "set metrics beside published values"),
     Stage("draw-figure", "draw one figure of the report from result files"),
     Stage("draw-separation", "draw one figure of signal separation, with its table"),
+    Stage("draw-molecule", "draw one figure of molecules recovered from single shots, with its table"),
     Stage("collect-metrics", "join the metrics of all points into one table"),
 )

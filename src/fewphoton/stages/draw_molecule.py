@@ -1,0 +1,170 @@
+"""draw-molecule: one figure of molecules recovered from single shots (Mutzafi et al. 2015), and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewphoton.config.molecule_figure import DrawMoleculeConfig
+from fewphoton.data import Molecule, PositionGrid
+from fewphoton.errors import ConfigError, DataError
+from fewphoton.evaluate.molecule_match import MoleculeMatch, match_molecules
+from fewphoton.figures import ball_drawing, site_stems, style
+from fewphoton.io.metrics import write_table
+from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.recovered_solutions import molecule_of, read_solutions, read_truth
+from fewphoton.stages.recovery_figures import RECOVERY_FIGURES, kept_rows
+
+Config = DrawMoleculeConfig
+_Drawn = tuple[style.Figure, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the stage reads; each figure tells which of these it needs."""
+
+    truth: Path | None = path_field(
+        "true molecule: a simulated shot (HDF5), XYZ, PDB or mmCIF (site_stems, balls)", optional=True
+    )
+    recovered: tuple[str, ...] = path_field(
+        "recovered molecules, one file a method: JSON, XYZ, PDB, mmCIF (site_stems, balls)", optional=True, many=True
+    )
+    scores: tuple[str, ...] = path_field(
+        "tables of scored recoveries, CSV (error_curves, precision, time_to_solution)", optional=True, many=True
+    )
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
+
+    figure: Path = path_field("figure: .png, .svg or .pdf")
+    table: Path | None = path_field("numbers of the figure, CSV", optional=True)
+
+
+def run(inputs: Inputs, outputs: Outputs, config: DrawMoleculeConfig, context: Context) -> None:
+    """Draw the figure that the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        If an input file that the figure needs was not given.
+    DataError
+        If the files hold nothing that could be drawn.
+    """
+    try:
+        figure, rows = _FIGURES[config.figure](inputs, config)
+    except DataError as error:
+        given = [value for item in fields(inputs) if (value := getattr(inputs, item.name))]
+        read = [str(path) for value in given for path in (value if isinstance(value, tuple) else (value,))]
+        raise DataError(f"figure {config.figure!r} from {', '.join(read) or 'no file'}: {error}") from error
+    style.save(figure, outputs.figure)
+    if outputs.table is not None:
+        write_table(outputs.table, rows)
+
+
+def _needed(inputs: Inputs, name: str, config: DrawMoleculeConfig) -> Any:
+    value = getattr(inputs, name)
+    if not value:
+        raise ConfigError(f"figure {config.figure!r} needs --{name}")
+    return value
+
+
+def _matches(inputs: Inputs, config: DrawMoleculeConfig) -> tuple[Molecule, dict[str, MoleculeMatch]]:
+    """Return the truth, and the solution that each method ranks first laid upon it, by label."""
+    truth = read_truth(_needed(inputs, "truth", config))
+    paths = [Path(path) for path in inputs.recovered]
+    labels = config.labels or _names(paths)
+    if len(labels) != len(paths) or len(set(labels)) != len(labels):
+        raise ConfigError(f"labels: expected a name for each of the {len(paths)} files, found {', '.join(labels)}")
+    best = [molecule_of(read_solutions(path)[0]) for path in paths]
+    found = [match_molecules(truth, molecule, config.match_angstrom) for molecule in best]
+    return truth, dict(zip(labels, found, strict=True))
+
+
+def _names(paths: list[Path]) -> tuple[str, ...]:
+    """Names of the files; their folders where the names are alike."""
+    stems = tuple(path.stem for path in paths)
+    return stems if len(set(stems)) == len(stems) else tuple(path.resolve().parent.name for path in paths)
+
+
+def _note(match: MoleculeMatch) -> str:
+    surplus = f", {match.n_surplus} too many" if match.n_surplus else ""
+    hand = ", shown inverted" if match.alignment.hand == "inverted" else ""
+    return f"ε = {match.alignment.error:.3f}; {match.is_matched.sum()} of {len(match.truth)} atoms{surplus}{hand}"
+
+
+def _draw_site_stems(inputs: Inputs, config: DrawMoleculeConfig) -> _Drawn:
+    truth, found = _matches(inputs, config)
+    molecules = {"truth": truth, **{label: match.aligned for label, match in found.items()}}
+    notes = {label: _note(match) for label, match in found.items()}
+    spacing = config.spacing_angstrom
+    if config.shape is None:
+        grid = _grid_around(truth, list(molecules.values()), spacing)
+    else:
+        grid = PositionGrid(spacing, config.shape)
+    panels = [site_stems.SitePanel(label, one, notes.get(label, "")) for label, one in molecules.items()]
+    rows = [
+        {"molecule": label, "site": int(site), "element": name, "occupancy": float(share)}
+        for label, one in molecules.items()
+        for site, name, share in zip(grid.nearest_site(one.position_angstrom), one.element, one.occupancy, strict=True)
+        if share > 0
+    ]
+    return site_stems.draw(panels, grid), rows
+
+
+def _grid_around(truth: Molecule, molecules: list[Molecule], spacing: float) -> PositionGrid:
+    """Return the smallest grid that holds all atoms and has the first true atom on a site."""
+    every = np.concatenate([molecule.position_angstrom[molecule.occupancy > 0] for molecule in molecules])
+    anchor = truth.position_angstrom[0]
+    low, high = np.rint((every.min(axis=0) - anchor) / spacing), np.rint((every.max(axis=0) - anchor) / spacing)
+    x, y, z = (int(n) for n in high - low + 1)
+    cx, cy, cz = (float(value) for value in anchor + spacing * (low + high) / 2)
+    return PositionGrid(spacing, (x, y, z), (cx, cy, cz))
+
+
+def _draw_balls(inputs: Inputs, config: DrawMoleculeConfig) -> _Drawn:
+    truth, found = _matches(inputs, config)
+    panels = [ball_drawing.BallPanel("truth", truth)]
+    rows = [_atom("truth", truth, number, "") for number in range(len(truth))]
+    for label, match in found.items():
+        wrong, places = _misplaced(match)
+        panels.append(ball_drawing.BallPanel(label, match.aligned, _note(match), places, wrong))
+        rows += [_atom(label, match.aligned, n, bool(wrong[n])) for n in range(len(match.aligned))]
+    view = None if config.view_deg is None else ball_drawing.view_from_angles(*config.view_deg)
+    return ball_drawing.draw(panels, bonds=config.bonds, ball_scale=config.ball_scale, view=view), rows
+
+
+def _atom(label: str, molecule: Molecule, number: int, misplaced: bool | str) -> dict[str, Any]:
+    x, y, z = molecule.position_angstrom[number]
+    place = {"x_angstrom": x, "y_angstrom": y, "z_angstrom": z}
+    named = {"molecule": label, "element": molecule.element[number], **place}
+    return named | {"occupancy": molecule.occupancy[number], "misplaced": misplaced}
+
+
+def _misplaced(match: MoleculeMatch) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which recovered atoms are at no true place of their element, and where each of them should be."""
+    n_atoms = len(match.aligned)
+    wrong, places = np.ones(n_atoms, dtype=bool), np.full((n_atoms, 3), np.nan)
+    paired = match.partner >= 0
+    partner, matched = match.partner[paired], match.is_matched[paired]
+    wrong[partner[matched]] = False
+    places[partner[~matched]] = match.truth.position_angstrom[paired][~matched]
+    return wrong & (match.aligned.occupancy > 0), places
+
+
+def _draw_from_tables(inputs: Inputs, config: DrawMoleculeConfig) -> _Drawn:
+    rows = kept_rows(_needed(inputs, "scores", config), config)
+    return RECOVERY_FIGURES[config.figure](rows, config)
+
+
+_FIGURES: dict[str, Callable[[Inputs, DrawMoleculeConfig], _Drawn]] = {
+    "site_stems": _draw_site_stems,
+    "balls": _draw_balls,
+    **dict.fromkeys(RECOVERY_FIGURES, _draw_from_tables),
+}

@@ -1,0 +1,69 @@
+"""score-molecule: recovered molecules against the true one.
+
+The headline is the solution that the method ranks first; the truth chooses none. Nothing of it reaches a recovery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewphoton.config.score_molecule import ScoreMoleculeConfig
+from fewphoton.data.recovered_molecule import RecoveredMolecule
+from fewphoton.evaluate.molecule_match import match_molecules
+from fewphoton.evaluate.molecule_score import headline, score
+from fewphoton.io.metrics import write_metrics, write_table
+from fewphoton.io.molecule_files import write_xyz
+from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.recovered_solutions import molecule_of, read_solutions, read_truth
+
+Config = ScoreMoleculeConfig
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the stage reads."""
+
+    truth: Path = path_field("true molecule: a simulated shot (HDF5), XYZ, PDB or mmCIF")
+    recovered: Path = path_field("recovered molecules (JSON), or one molecule (XYZ, PDB, mmCIF)")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the stage writes."""
+
+    metrics: Path = path_field("metrics of the solution ranked first (JSON)")
+    molecule: Path | None = path_field("that solution laid upon the truth (XYZ)", optional=True)
+    solutions: Path | None = path_field("metrics of every solution (CSV)", optional=True)
+
+
+def run(inputs: Inputs, outputs: Outputs, config: ScoreMoleculeConfig, context: Context) -> None:
+    """Score the solutions.
+
+    Raises
+    ------
+    DataError
+        If a molecule has no atom of occupancy above 0.
+    """
+    truth = read_truth(inputs.truth)
+    solutions = read_solutions(inputs.recovered)
+    matches = [match_molecules(truth, molecule_of(solution), config.match_angstrom) for solution in solutions]
+    records = []
+    for number, (solution, match) in enumerate(zip(solutions, matches, strict=True)):
+        known = solution if isinstance(solution, RecoveredMolecule) else None
+        records.append(
+            {"rank": number + 1, "reduced_chi2": None if known is None else known.reduced_chi2}
+            | score(
+                match,
+                close_angstrom=config.close_angstrom,
+                grid_spacing_angstrom=config.grid_spacing_angstrom,
+                standard_error_angstrom=None if known is None else known.standard_error_angstrom,
+            )
+        )
+    write_metrics(outputs.metrics, {name: value for name, value in headline(records).items() if name != "rank"})
+    if outputs.solutions is not None:
+        write_table(outputs.solutions, records)
+    if outputs.molecule is not None:
+        best = records[0]
+        words = f"laid upon the truth ({best['hand']}), error {best['error']:.6g}"
+        write_xyz(outputs.molecule, matches[0].aligned, words)
