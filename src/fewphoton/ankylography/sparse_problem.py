@@ -46,7 +46,8 @@ class SparseProblem:
         Raises
         ------
         DataError
-            If the grid has fewer sites than the molecule atoms, or the shot fewer detectors.
+            If the grid has fewer sites than the molecule atoms, or the shot fewer detectors, or no intensity is
+            positive.
         ConfigError
             If weights by noise are asked for and there is none.
         """
@@ -54,6 +55,8 @@ class SparseProblem:
             raise DataError(f"{shot.n_atoms} atoms do not fit on a grid of {grid.n_sites} sites; use more sites")
         if len(shot) < shot.n_atoms:
             raise DataError(f"{len(shot)} intensities cannot determine {shot.n_atoms} atoms; measure at more detectors")
+        if not shot.intensity_electron2.max() > 0:
+            raise DataError("no intensity of the shot is above 0; there is nothing to explain")
         model = ForwardModel.of(shot)
         weight = misfit_weights(shot, model, weights, kappa)
         return cls(shot, model, GridSums(grid, shot.q_inv_angstrom), weight, noise_floor(shot, model, weight))
