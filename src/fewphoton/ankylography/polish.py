@@ -24,7 +24,7 @@ _MEND_RANGE = 1.6
 _MEND_DETECTORS = 2.5
 _MEND_ERROR = 0.25
 _MEND_TEMPERATURES = (2.0, 4.0, 8.0, 16.0, 32.0)
-_MEND_SWEEPS = 12
+_MEND_SWEEPS = 20
 # Molecules this far from the noise floor are not worth mending.
 _MENDABLE_MISFIT = 4.0
 

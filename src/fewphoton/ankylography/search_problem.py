@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.ankylography.forward_model import ForwardModel
+from fewphoton.ankylography.misfit_weights import wilson_intensity
 from fewphoton.config.tempering import TemperingConfig
 from fewphoton.data.form_factors import covalent_radius_angstrom
 from fewphoton.data.shot import Shot
 from fewphoton.errors import ConfigError, DataError
-from fewphoton.kernels.insertion_cost import fill_plane_table
+from fewphoton.kernels.insertion_cost import fill_plane_tables
 
 _LOCAL_SITES = (7, 7, 5)
 # Atoms of organic molecules take about 10 cubic angstrom each; a box this much longer than that ball lets rods fit.
@@ -27,14 +28,15 @@ _SHORTEST_BOND = 0.85
 class Lattice:
     """Sites for one atom, around the middle of the box or around the atom.
 
-    ``along_x`` and its like are waves relative to the middle, float32 `(n_sites, 2, n)`; ``plane`` is the table that
-    the cost map is multiplied with, float32 `(4 n, n_x n_y)`; ``step`` are the spacings in angstrom.
+    ``along_x`` and its like are waves relative to the middle, float32 `(n_sites, 2, n)`; ``cosines`` and
+    ``sines`` are the tables of half a plane, float32 `(2 n, (n_x n_y + 1) // 2)`; ``step`` are the spacings in Å.
     """
 
     along_x: NDArray[np.float32]
     along_y: NDArray[np.float32]
     along_z: NDArray[np.float32]
-    plane: NDArray[np.float32]
+    cosines: NDArray[np.float32]
+    sines: NDArray[np.float32]
     step: NDArray[np.float64]
     centred: bool
 
@@ -48,14 +50,15 @@ class Lattice:
             place = step[axis] * (np.arange(shape[axis]) - (shape[axis] - 1) / 2)
             phase = 2 * np.pi * np.multiply.outer(place, q[:, axis])
             waves.append(np.stack([np.cos(phase), np.sin(phase)], axis=1).astype(np.float32))
-        plane = np.empty((4 * len(q), shape[0] * shape[1]), dtype=np.float32)
-        fill_plane_table(waves[0], waves[1], plane)
-        return cls(waves[0], waves[1], waves[2], plane, np.array(step, dtype=np.float64), centred)
+        half = (2 * len(q), (shape[0] * shape[1] + 1) // 2)
+        cosines, sines = np.empty(half, dtype=np.float32), np.empty(half, dtype=np.float32)
+        fill_plane_tables(waves[0], waves[1], cosines, sines)
+        return cls(waves[0], waves[1], waves[2], cosines, sines, np.array(step, dtype=np.float64), centred)
 
     @property
     def n_sites(self) -> int:
         """Sites."""
-        return int(self.plane.shape[1]) * len(self.along_z)
+        return len(self.along_x) * len(self.along_y) * len(self.along_z)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,15 +171,9 @@ def chosen_detectors(shot: Shot, q_max_inv_angstrom: float, n_detectors: int) ->
     return order
 
 
-def wilson_intensity(shot: Shot) -> NDArray[np.float64]:
-    """Return the mean |F|² of atoms at random places, sum of counts f² (Wilson 1942, doi:10.1038/150152a0), `(n,)`."""
-    counts = np.array(list(shot.composition.values()), dtype=np.float64)
-    return np.asarray(counts @ ForwardModel.of(shot).factor ** 2)
-
-
 def search_weights(shot: Shot, model_error: float) -> NDArray[np.float64]:
     """Return 1 / (noise variance + (model error x Wilson's mean)²), `(n,)`."""
-    mean = wilson_intensity(shot)
+    mean = wilson_intensity(shot, ForwardModel.of(shot))
     variance = shot.variance(mean) + (model_error * mean) ** 2
     # Without noise and model error nothing sets a scale; a billionth of the strongest mean intensity does.
     return np.asarray(1 / np.maximum(variance, (1e-9 * mean.max()) ** 2))

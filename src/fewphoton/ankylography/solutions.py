@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.ankylography.forward_model import ForwardModel
-from fewphoton.ankylography.search_problem import wilson_intensity
+from fewphoton.ankylography.misfit_weights import wilson_intensity
 from fewphoton.data.shot import Shot
 
 # A detector tells something where the molecule's mean intensity reaches this part of the noise.
 _INFORMATIVE = 0.5
 # Misfits up to this many standard deviations above their mean pass for noise; all detectors, and each quarter of them.
-_FLOOR_SIGMA = 2.5
-_QUARTER_SIGMA = 3.5
+# A molecule with one hydrogen astray lies but a few above, so that a tight limit costs less than a loose one.
+_FLOOR_SIGMA = 1.5
+_QUARTER_SIGMA = 3.0
 # Two molecules whose intensities differ by less than this part of the noise variance are the same.
 _SAME = 0.02
 
@@ -43,7 +44,7 @@ class NoiseFloor:
     def __init__(self, shot: Shot) -> None:
         self.shot = shot
         self.model = ForwardModel.of(shot)
-        mean = wilson_intensity(shot)
+        mean = wilson_intensity(shot, self.model)
         informative = mean >= _INFORMATIVE * np.sqrt(shot.variance(mean))
         if not informative.any():
             informative[:] = True
@@ -83,8 +84,10 @@ class NoiseFloor:
             counts = np.maximum(candidate.intensity[self.informative] * self.shot.photons_per_electron2, 0.05)
             spread += 1 / counts
 
+        free = max(0.0, 1 - (3 * len(candidate.kind) - 3) / len(terms))
+
         def passes(part: NDArray[np.int64], sigmas: float) -> bool:
-            return bool(terms[part].mean() <= 1 + sigmas * np.sqrt(spread[part].sum()) / len(part))
+            return bool(terms[part].mean() <= free + sigmas * np.sqrt(spread[part].sum()) / len(part))
 
         every = np.arange(len(terms))
         quarters = [part for part in np.array_split(every, 4) if len(part)]

@@ -6,23 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from fewphoton.config.position_grid import PositionGridConfig
 from fewphoton.config.section import Section
 from fewphoton.config.simulate import Positive
-
-
-class SiteGridConfig(Section):
-    """Sites to which atoms are bound."""
-
-    spacing_angstrom: Positive
-    """Distance between neighbouring sites."""
-    shape: tuple[int, int, int] = Field()
-    """Sites along x, y and z; their middle is the origin."""
-
-    @model_validator(mode="after")
-    def _every_axis_has_sites(self) -> SiteGridConfig:
-        if min(self.shape) < 1:
-            raise ValueError(f"a grid needs sites along every axis, found {list(self.shape)}")
-        return self
 
 
 class TemperingConfig(Section):
@@ -30,7 +16,7 @@ class TemperingConfig(Section):
 
     box_angstrom: tuple[Positive, Positive, Positive] | None = None
     """Edges of the box that holds the molecule, along x, y and z. None: a cube that is roomy for the composition."""
-    grid: SiteGridConfig | None = None
+    grid: PositionGridConfig | None = None
     """Bind atoms to sites, as in Fig. 2 of the paper; None: positions are continuous."""
     replicas: int = Field(default=20, ge=2, le=512)
     """Copies of the molecule at different temperatures."""
@@ -40,12 +26,12 @@ class TemperingConfig(Section):
     """Lowest temperature."""
     q_max_inv_angstrom: Positive = 0.8
     """Largest q of the search; the final least squares uses all detectors."""
-    detectors: int = Field(default=300, ge=10)
+    detectors: int = Field(default=240, ge=10)
     """Detectors of the search at most; more are thinned evenly."""
     model_error: float = Field(default=0.2, ge=0)
     """Error of the model in the search, as a part of the mean intensity (Wilson) at each q. It keeps the strong
     forward scattering from outweighing everything else, and lets sites of a coarse lattice pass for true places."""
-    lattice_angstrom: tuple[Positive, Positive, Positive] = (0.4, 0.4, 0.8)
+    lattice_angstrom: tuple[Positive, Positive, Positive] = (0.45, 0.45, 0.9)
     """Spacings of the lattice on which an atom may go anywhere; intensities vary slowly with depth (z)."""
     local_lattice_angstrom: tuple[Positive, Positive, Positive] = (0.1, 0.1, 0.2)
     """Spacings of the lattice of 7 x 7 x 5 sites around an atom for small moves."""

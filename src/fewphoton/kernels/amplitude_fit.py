@@ -211,6 +211,25 @@ def fit_amplitudes(
     return float(objective)
 
 
+@numba.njit(cache=True)
+def _try_replacement(
+    columns: NDArray[np.float64],
+    slot: int,
+    candidate: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    measured: NDArray[np.float64],
+    positive: bool,
+    rule: int,
+    n_steps: int,
+    tolerance: float,
+    amplitude: NDArray[np.float64],
+) -> float:
+    """Fit ``amplitude`` in place with the wave of one atom replaced; return the objective."""
+    waves = columns.copy()
+    waves[slot] = candidate
+    return float(fit_amplitudes(waves, amplitude, weight, measured, positive, rule, n_steps, tolerance))
+
+
 @numba.njit(cache=True, parallel=True)
 def try_replacements(
     columns: NDArray[np.float64],
@@ -246,10 +265,18 @@ def try_replacements(
         Fitted amplitudes, written.
     """
     objective = np.empty(len(slot))
+    fitted[:] = start
     for number in numba.prange(len(slot)):
-        waves = columns.copy()
-        waves[slot[number]] = candidate[number]
-        amplitude = start[number].copy()
-        objective[number] = fit_amplitudes(waves, amplitude, weight, measured, positive, rule, n_steps, tolerance)
-        fitted[number] = amplitude
+        objective[number] = _try_replacement(
+            columns,
+            slot[number],
+            candidate[number],
+            weight,
+            measured,
+            positive,
+            rule,
+            n_steps,
+            tolerance,
+            fitted[number],
+        )
     return objective

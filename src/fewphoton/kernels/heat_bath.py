@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fewphoton.kernels.insertion_cost import (
     add_wave,
     fill_waves,
+    insertion_map,
     insertion_rows,
     intensity_cost,
     multiply_waves,
@@ -148,7 +149,8 @@ def move_atoms(
     along_x: NDArray[np.float32],
     along_y: NDArray[np.float32],
     along_z: NDArray[np.float32],
-    plane: NDArray[np.float32],
+    cosines: NDArray[np.float32],
+    sines: NDArray[np.float32],
     step: NDArray[np.float64],
     half_box: NDArray[np.float64],
     closest: NDArray[np.float64],
@@ -156,7 +158,7 @@ def move_atoms(
 ) -> None:
     """Move one atom in each replica.
 
-    Per replica one matrix product of `n_z` by `4 n` by `n_x n_y` multiply-adds, and the map is read three times.
+    Per replica matrix products of `2 n n_x n_y n_z` multiply-adds, and the map is read three times.
 
     Parameters
     ----------
@@ -171,8 +173,8 @@ def move_atoms(
         Form factors.
     measured, weight : ndarray of float32, `(n,)`
         Intensities and weights.
-    along_x, along_y, along_z, plane, step
-        The lattice: waves along each axis, the table made of them, spacings.
+    along_x, along_y, along_z, cosines, sines, step
+        The lattice: waves along each axis, the tables made of them, spacings.
     half_box, closest
         As for :func:`close_sites`.
     centred : bool
@@ -181,7 +183,8 @@ def move_atoms(
     shape = np.array([len(along_x), len(along_y), len(along_z)])
     n_z, n = shape[2], len(measured)
     n_replicas = len(chosen)
-    rows = np.empty((n_replicas * n_z, 4 * n), dtype=np.float32)
+    even = np.empty((n_replicas * n_z, 2 * n), dtype=np.float32)
+    odd = np.empty((n_replicas * n_z, 2 * n), dtype=np.float32)
     origins = np.empty((n_replicas, 2, n), dtype=np.float32)
     terms = np.empty((4, n), dtype=np.float32)
     middle = np.empty((n_replicas, 3))
@@ -207,9 +210,10 @@ def move_atoms(
             weight,
             along_z,
             terms,
-            rows[replica * n_z : (replica + 1) * n_z],
+            even[replica * n_z : (replica + 1) * n_z],
+            odd[replica * n_z : (replica + 1) * n_z],
         )
-    cost = np.dot(rows, plane)
+    cost = insertion_map(even, odd, cosines, sines, shape[0] * shape[1])
     for replica in range(n_replicas):
         atom = chosen[replica]
         block = cost[replica * n_z : (replica + 1) * n_z]
