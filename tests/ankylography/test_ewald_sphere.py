@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial import SphericalVoronoi
 
@@ -8,6 +8,7 @@ from fewphoton.ankylography.ewald_sphere import detector_solid_angle_sr, ewald_s
 from fewphoton.errors import GeometryError
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     wavelength=st.floats(0.1, 10),
     n=st.integers(1, 60),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fewphoton.ankylography.ewald_sphere import ewald_sphere
@@ -38,7 +38,7 @@ def test_sums_are_the_direct_ones(grid):
     np.testing.assert_allclose(sums.at_sites(weight), expected, atol=1e-8 * np.linalg.norm(weight))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     shape=st.tuples(*3 * [st.integers(1, 9)]),
     spacing=st.floats(0.05, 4.0),

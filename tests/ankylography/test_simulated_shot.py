@@ -28,11 +28,24 @@ def test_intensities_are_those_of_the_model_plus_noise(atom_model):
     np.testing.assert_allclose(simulated.true_intensity_electron2, truth, rtol=1e-12)
     assert shot.atom_model == atom_model
     assert dict(shot.composition) == {"C": 2, "H": 1, "N": 1, "O": 1}
-    assert shot.white_sigma_electron2**2 == pytest.approx(1e-3 * (truth**2).mean())
+    assert shot.white_sigma_electron2**2 == pytest.approx(1e-3 * simulated.power_electron4)
     noise = (shot.intensity_electron2 - truth) / shot.white_sigma_electron2
     assert noise.std() == pytest.approx(1.0, abs=0.1)
     assert shot.photons_per_electron2 is None
     assert simulated.expected_photons is None
+
+
+@pytest.mark.parametrize(("wavelength", "largest"), [(0.35, 180.0), (0.7, 60.0), (2.0, 180.0)])
+def test_power_does_not_depend_on_the_number_of_detectors(wavelength, largest):
+    """Nor does it miss the forward peak: a dense sphere tells the same, the detectors of a few do not."""
+    q = ewald_sphere(wavelength, 100_000, largest)
+    model = ForwardModel.build(q, ("C", "H", "N", "O"), "sphere")
+    dense = (model.intensity(POSITION, model.kinds(NAMES)) ** 2).mean()
+    few, many = (expose(wavelength_angstrom=wavelength, largest_angle_deg=largest, n_detectors=n) for n in (60, 6000))
+    assert few.power_electron4 == pytest.approx(dense, rel=6e-3)
+    assert many.power_electron4 == pytest.approx(dense, rel=6e-3)
+    if wavelength == 0.35:
+        assert (few.true_intensity_electron2**2).mean() < 0.5 * dense
 
 
 def test_beam_stop_hides_detectors_but_not_their_power():

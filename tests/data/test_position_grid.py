@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fewphoton.data.position_grid import PositionGrid
@@ -17,6 +17,7 @@ def test_sites_by_hand():
     np.testing.assert_allclose(position[:5, 2], [-0.75, -0.25, 0.25, 0.75, -0.75])
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     shape=st.tuples(*3 * [st.integers(1, 7)]),
     spacing=st.floats(0.01, 10),

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 from scipy.stats import kstest
@@ -11,7 +11,7 @@ from fewphoton.data.random_molecule import ORGANIC_COMPOSITION, organic_composit
 from fewphoton.errors import DataError
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     composition=st.dictionaries(st.sampled_from(["C", "H", "N", "O", "S"]), st.integers(1, 8), min_size=1),
     distance=st.floats(0.0, 1.2),

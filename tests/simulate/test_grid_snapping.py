@@ -2,7 +2,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fewphoton.data import Molecule, PositionGrid
@@ -29,7 +29,7 @@ def test_two_atoms_near_one_site_are_parted():
     np.testing.assert_array_equal(moved.position_angstrom[:, 0], [1, 0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1), n_atoms=st.integers(1, 4))
 def test_no_other_assignment_is_shorter(seed, n_atoms):
     """Against all ways to put the atoms on the sites of a small, crowded grid."""

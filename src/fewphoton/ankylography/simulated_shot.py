@@ -1,7 +1,13 @@
-"""A shot of a known molecule, and what its noise is made of."""
+"""A shot of a known molecule, and what its noise is made of.
+
+White noise is measured by the mean power of the whole surface. Few detectors would miss most of the forward peak that
+carries it (100 of them on the sphere at 0.35 angstrom tell a twentieth of the noise), so the power is summed over as
+many directions as the molecule's size asks for, whatever the number of detectors.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -20,6 +26,9 @@ from fewphoton.config.simulate_shot import SimulateShotConfig
 from fewphoton.data import Molecule, Shot
 from fewphoton.errors import DataError, GeometryError
 
+_WIDTH_ANGSTROM = 2.0
+_CHUNK = 20_000
+
 
 @dataclass(frozen=True, eq=False)
 class SimulatedShot:
@@ -32,7 +41,7 @@ class SimulatedShot:
     true_intensity_electron2 : ndarray of float64, `(n,)`
         Noise-free |F|² of the same detectors.
     power_electron4 : float
-        Mean square of the noise-free intensities over the whole surface, hidden detectors included.
+        Mean square of the noise-free intensities over the whole surface, its hidden part included.
     n_hidden : int
         Detectors behind the beam stop.
     """
@@ -62,11 +71,11 @@ class SimulatedShot:
         q = ewald_sphere(config.wavelength_angstrom, config.n_detectors, config.largest_angle_deg)
         composition = dict(sorted(Counter(molecule.element).items()))
         model = ForwardModel.build(q, tuple(composition), config.atom_model)
-        surface = model.intensity(molecule.position_angstrom, model.kinds(molecule.element))
         seen = 1 + q[:, 2] * config.wavelength_angstrom <= np.cos(np.deg2rad(config.beam_stop_deg))
         if not seen.any():
             raise GeometryError(f"a beam stop of {config.beam_stop_deg} deg hides all {len(q)} detectors")
-        intensity = surface[seen]
+        intensity = model.intensity(molecule.position_angstrom, model.kinds(molecule.element))[seen]
+        surface = _surface(molecule, config, tuple(composition))
         sigma = white_noise_sigma(surface, config.white_level)
         photons = None
         if config.pulse is not None:
@@ -84,3 +93,17 @@ class SimulatedShot:
         if self.shot.photons_per_electron2 is None:
             return None
         return float(self.shot.photons_per_electron2 * self.true_intensity_electron2.sum())
+
+
+def _surface(molecule: Molecule, config: SimulateShotConfig, elements: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return |F|² of directions that share the whole surface and tell its mean square within a per cent."""
+    # |F|⁴ holds no period in q below 1 / (2 extent); atoms have a width of their own.
+    extent = molecule.diameter_angstrom + _WIDTH_ANGSTROM
+    surface = detector_solid_angle_sr(1, config.largest_angle_deg)
+    n_directions = max(config.n_detectors, math.ceil(surface * (2 * extent / config.wavelength_angstrom) ** 2))
+    q = ewald_sphere(config.wavelength_angstrom, n_directions, config.largest_angle_deg)
+    parts = []
+    for start in range(0, n_directions, _CHUNK):
+        model = ForwardModel.build(q[start : start + _CHUNK], elements, config.atom_model)
+        parts.append(model.intensity(molecule.position_angstrom, model.kinds(molecule.element)))
+    return np.concatenate(parts)

@@ -59,8 +59,8 @@ class SimulateShotConfig(Section):
     atom_model: Literal["sphere", "free_atom"] = "sphere"
     """Uniform spheres of covalent radius, or the form factors of free atoms."""
     white_level: float = Field(default=0.0, ge=0)
-    """Level N of white noise: its variance is N times the mean square of the noise-free intensities on the whole
-    surface, hidden detectors included."""
+    """Level N of white noise: its variance is N times the mean square of the noise-free intensity on the whole
+    surface, its part behind the beam stop included."""
     photons_per_shot: Positive | None = None
     """Count photons; so many are expected on the detectors that are not hidden. None: no counting noise."""
     pulse: PulseConfig | None = None
