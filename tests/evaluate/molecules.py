@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from fewphoton.data import Molecule
+from fewphoton.data.random_molecule import random_molecule as random_compact
 
 
 def random_molecule(
     n_atoms: int, seed: int, elements: str = "CNOHHH", radius_angstrom: float | None = None
 ) -> Molecule:
-    """Atoms at least 1 angstrom apart in a ball."""
+    """Atoms of elements drawn at random, at least 1 angstrom apart in a ball."""
     rng = np.random.default_rng(seed)
+    composition = Counter(str(name) for name in rng.choice(list(elements), n_atoms))
     reach = 0.95 * n_atoms ** (1 / 3) + 0.6 if radius_angstrom is None else radius_angstrom
-    places: list[np.ndarray] = []
-    while len(places) < n_atoms:
-        place = rng.uniform(-reach, reach, 3)
-        if np.linalg.norm(place) < reach and all(np.linalg.norm(place - other) >= 1 for other in places):
-            places.append(place)
-    return whole(rng.choice(list(elements), n_atoms), np.array(places))
+    return random_compact(composition, rng, volume_per_atom_angstrom3=4 / 3 * np.pi * reach**3 / n_atoms)
 
 
 def whole(elements, positions) -> Molecule:

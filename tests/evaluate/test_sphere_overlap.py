@@ -27,8 +27,9 @@ def sampled(density, points):
 def test_inner_product_is_the_integral_over_space():
     first = SphereDensity.of(random_molecule(6, 0))
     second = SphereDensity.of(changed(random_molecule(6, 0), 1, noise_angstrom=0.3))
-    low, high = np.full(3, -3.5), np.full(3, 3.5)
-    points = qmc.scale(qmc.Sobol(3, rng=np.random.default_rng(0)).random_base2(19), low, high)
+    places = np.concatenate([first.position_angstrom, second.position_angstrom])
+    low, high = places.min(axis=0) - 0.8, places.max(axis=0) + 0.8
+    points = qmc.scale(qmc.Sobol(3, rng=np.random.default_rng(0)).random_base2(20), low, high)
     a, b = sampled(first, points), sampled(second, points)
     volume = np.prod(high - low)
     assert first.inner_product(second)[0] == pytest.approx(volume * np.mean(a * b), rel=5e-3)

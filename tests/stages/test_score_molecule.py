@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from fewphoton.ankylography.ewald_sphere import ewald_sphere
+from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.config.score_molecule import ScoreMoleculeConfig
 from fewphoton.data import Molecule, Shot
 from fewphoton.data.recovered_molecule import RecoveredMolecule
@@ -37,9 +39,9 @@ def write_solutions(path, molecules, errors=None):
     return path
 
 
-def scored(folder, truth, recovered, **config):
+def scored(folder, truth, recovered, shot=None, **config):
     outputs = Outputs(folder / "m.json", folder / "aligned.xyz", folder / "all.csv")
-    score_molecule.run(Inputs(truth, recovered), outputs, ScoreMoleculeConfig(**config), QUIET)
+    score_molecule.run(Inputs(truth, recovered, shot), outputs, ScoreMoleculeConfig(**config), QUIET)
     with outputs.solutions.open(newline="") as handle:
         return json.loads(outputs.metrics.read_text()), read_xyz(outputs.molecule), list(csv.DictReader(handle))
 
@@ -106,6 +108,48 @@ def test_sites_of_a_grid_and_tolerances(tmp_path):
     assert "on_right_sites" not in metrics
     assert metrics["n_matched"] < 8
     assert metrics["n_close"] <= metrics["n_matched"]
+
+
+def shot_of(truth, n_detectors, sigma, photons=None):
+    q = ewald_sphere(0.7, n_detectors)
+    composition = {name: truth.element.count(name) for name in dict.fromkeys(truth.element)}
+    return Shot(0.7, q, np.ones(n_detectors), sigma, photons, composition)
+
+
+@pytest.mark.parametrize("photons", [None, 5.0])
+def test_errors_drawn_from_the_bound_have_its_size(tmp_path, photons):
+    shot = shot_of(TRUTH, 500, 3.0, photons)
+    model = ForwardModel.of(shot)
+    kind = model.kinds(TRUTH.element)
+    variance = shot.variance(model.intensity(TRUTH.position_angstrom, kind))
+    information = fisher_information(model, variance, TRUTH.position_angstrom, kind)
+    covariance = CramerRaoBound.of(information, 12).covariance
+    write_shot_file(tmp_path / "shot.h5", shot, PROVENANCE, TRUTH)
+    write_xyz(tmp_path / "truth.xyz", TRUTH)
+    rng, squares = np.random.default_rng(0), []
+    for number in range(20):
+        offset = rng.multivariate_normal(np.zeros(36), covariance, method="eigh").reshape(12, 3)
+        found = Molecule(TRUTH.element, -(TRUTH.position_angstrom + offset), np.ones(12), np.zeros(12))
+        recovered = write_solutions(tmp_path / "r.json", [found])
+        # The truth may be a shot itself, or the shot is given beside it.
+        given = (tmp_path / "shot.h5", None) if number % 2 else (tmp_path / "truth.xyz", tmp_path / "shot.h5")
+        metrics, _, _ = scored(tmp_path, given[0], recovered, given[1])
+        squares.append(metrics["rms_over_bound"] ** 2)
+        assert metrics["bound_rms_angstrom"] == pytest.approx(np.sqrt(np.trace(covariance) / 12))
+    assert np.mean(squares) == pytest.approx(1, abs=0.25)
+    assert metrics["bound_rms_angstrom"] < 0.1
+    freed, _, _ = scored(tmp_path, tmp_path / "shot.h5", recovered, free_amplitudes=True)
+    assert freed["bound_rms_angstrom"] > metrics["bound_rms_angstrom"]
+
+
+def test_shots_that_bound_nothing(tmp_path, capsys):
+    recovered = write_solutions(tmp_path / "r.json", [TRUTH])
+    for n_detectors, sigma, word in ((500, 0.0, ""), (10, 1.0, "no Cramér-Rao bound")):
+        write_shot_file(tmp_path / "shot.h5", shot_of(TRUTH, n_detectors, sigma), PROVENANCE, TRUTH)
+        metrics, _, _ = scored(tmp_path, tmp_path / "shot.h5", recovered)
+        assert "rms_over_bound" not in metrics
+        assert metrics["solved"]
+        assert word in capsys.readouterr().err
 
 
 def test_missing_atoms_leave_no_rms_of_all(tmp_path):

@@ -17,3 +17,5 @@ class ScoreMoleculeConfig(Section):
     grid_spacing_angstrom: float | None = Field(default=None, gt=0)
     """Spacing of the grid that the true atoms sit on: the metrics then tell whether every atom is on its right site.
     None: the truth sits on no grid."""
+    free_amplitudes: bool = False
+    """The Cramér-Rao bound is that of positions recovered together with unknown amplitudes of the atoms."""

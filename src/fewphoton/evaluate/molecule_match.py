@@ -107,7 +107,7 @@ class MoleculeMatch:
         Parameters
         ----------
         bound_angstrom : ndarray of float64, `(n_true, 3)`
-            Smallest standard deviation of each true coordinate, with the mean shift of all atoms taken out.
+            Smallest standard deviation of each true coordinate, with the centroid of all atoms at rest.
 
         Raises
         ------
