@@ -106,7 +106,7 @@ def scores(tmp_path):
                     rows.append(
                         {
                             "method": method,
-                            "noise_level": noise,
+                            "white_level": noise,
                             "n_atoms": n_atoms,
                             "error": 0.02 if solved else 0.6,
                             "solved": solved,
@@ -115,13 +115,15 @@ def scores(tmp_path):
                             "rms_over_bound": 1 + 0.1 * seed,
                         }
                     )
+    # As a sweep names its columns.
+    rows = [{"recover.method" if name == "method" else name: value for name, value in row.items()} for row in rows]
     write_table(tmp_path / "one.csv", rows[:20])
     write_table(tmp_path / "two.csv", rows[20:])
     return {"scores": (str(tmp_path / "one.csv"), str(tmp_path / "two.csv"))}
 
 
 def test_error_curves_by_method_and_noise(monkeypatch, tmp_path, scores):
-    figure, rows = drawn(monkeypatch, tmp_path, scores, figure="error_curves", panels=("noise_level",))
+    figure, rows = drawn(monkeypatch, tmp_path, scores, figure="error_curves", panels=("white_level",))
     assert len(figure.axes) == 4
     above, below = figure.axes[0], figure.axes[2]
     assert above.get_title() == "N = $10^{-4}$"
@@ -135,11 +137,11 @@ def test_error_curves_by_method_and_noise(monkeypatch, tmp_path, scores):
 
 
 def test_only_some_rows(monkeypatch, tmp_path, scores):
-    kept = {"noise_level": 1e-3, "method": ("fewphoton", "other")}
+    kept = {"white_level": 1e-3, "method": ("fewphoton", "other")}
     figure, rows = drawn(monkeypatch, tmp_path, scores, figure="error_curves", only=kept)
     assert [row["method"] for row in rows] == ["fewphoton"] * 2
     assert len(figure.axes) == 2
-    for only, word in (({"noise_level": 7}, "no row is left"), ({"noise": 7}, "no column 'noise'")):
+    for only, word in (({"white_level": 7}, "no row is left"), ({"noise": 7}, "no column 'noise'")):
         with pytest.raises(DataError, match=word):
             drawn(monkeypatch, tmp_path, scores, figure="error_curves", only=only)
 

@@ -32,7 +32,8 @@ class DrawMoleculeConfig(Section):
     view_deg: tuple[float, float] | None = None
     """balls: azimuth about the beam, and elevation, of the eye. None: the truth at its widest."""
     x: str | None = None
-    """error_curves, precision: column on the horizontal axis. None: `n_atoms` and `noise_level`."""
+    """error_curves, precision: column on the horizontal axis. None: `n_atoms` and `white_level`.
+    Columns of a sweep may be named without the section that stands before them."""
     merit: str = "error"
     """error_curves: column whose median and quartiles are drawn."""
     success: str = "solved"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _TIMES = 240
 _AXIS_NAMES = {
     "n_atoms": "number of atoms",
     "n_heavy_atoms": "atoms other than hydrogen",
+    "white_level": "noise level N",
     "noise_level": "noise level N",
     "wavelength_angstrom": "wavelength (Å)",
     "photons_per_shot": "photons per shot",
@@ -32,6 +34,7 @@ _AXIS_NAMES = {
     "seconds": "time (s)",
 }
 _SYMBOLS = {
+    "white_level": "N = {}",
     "noise_level": "N = {}",
     "wavelength_angstrom": "λ = {} Å",
     "n_atoms": "{} atoms",
@@ -47,13 +50,20 @@ _SYMBOLS = {
 def kept_rows(paths: Sequence[str], config: DrawMoleculeConfig) -> _Rows:
     """Read tables, one below the other, and keep the rows that the configuration wants.
 
+    Columns that a sweep names after a section of the configuration, as ``simulate_shot.white_level``, lose that name
+    where what is left is no other column.
+
     Raises
     ------
     DataError
         If a column that is asked for is in no table, or no row is left.
     """
-    rows: _Rows = [dict(row) for path in paths for row in read_table(path)]
-    columns = {name for row in rows for name in row}
+    read = [row for path in paths for row in read_table(path)]
+    given = {name for row in read for name in row}
+    plain = Counter(_plain(name) for name in given)
+    short = {name: _plain(name) if plain[_plain(name)] == 1 else name for name in given}
+    rows: _Rows = [{short[name]: value for name, value in row.items()} for row in read]
+    columns = set(short.values())
     for name, wanted in config.only.items():
         if name not in columns:
             raise DataError(f"only: the tables have no column {name!r}; they have {', '.join(sorted(columns))}")
@@ -92,7 +102,7 @@ def _draw_error_curves(rows: _Rows, config: DrawMoleculeConfig) -> tuple[style.F
 
 
 def _draw_precision(rows: _Rows, config: DrawMoleculeConfig) -> tuple[style.Figure, _Rows]:
-    x = config.x or "noise_level"
+    x = config.x or "white_level"
     merits = ("rms_matched_angstrom", "rms_over_bound")
     table = aggregate(rows, tuple(dict.fromkeys((*config.series, x))), merits, config.success)
     solved = [row for row, value in zip(rows, column_numbers(rows, config.success), strict=True) if value == 1]
