@@ -12,6 +12,11 @@ WATER = whole("OHH", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
 FACE_ON = np.eye(3)
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    monkeypatch.setattr(ball_drawing, "_PIXELS_PER_MM", 2.5)
+
+
 def image(axes):
     return np.asarray(axes.images[0].get_array())
 
@@ -61,6 +66,11 @@ def test_lines_are_left_out_where_most_atoms_are_wrong():
     assert not [line for line in axes.lines if line.get_marker() == "x"]
 
 
+def test_a_grid_full_of_wrong_atoms_is_not_marked():
+    full = whole("C" * 64, 1.5 * np.argwhere(np.ones((4, 4, 4))))
+    assert not rings(ball_drawing.draw([BallPanel("x", full, is_wrong=np.ones(64, bool))]).axes[0])
+
+
 def test_bonds_join_near_atoms_but_no_two_hydrogens():
     joined = ball_drawing._bonds(WATER)
     assert joined.tolist() == [[0, 1], [0, 2]]
@@ -103,6 +113,8 @@ def test_view_from_angles():
 def test_faults():
     with pytest.raises(DataError, match="nothing to draw"):
         ball_drawing.draw([])
+    with pytest.raises(DataError, match="nothing to draw"):
+        ball_drawing.draw([BallPanel("none", Molecule(("C",), np.zeros((1, 3)), np.zeros(1), np.zeros(1)))])
     with pytest.raises(DataError, match="nothing to draw"):
         ball_drawing.draw([BallPanel("w", WATER)], ball_scale=0)
     with pytest.raises(DataError, match="'w': expected marks"):

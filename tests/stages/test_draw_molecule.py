@@ -7,6 +7,7 @@ from matplotlib.image import imread
 from fewphoton.config.molecule_figure import DrawMoleculeConfig
 from fewphoton.data import Molecule
 from fewphoton.errors import ConfigError, DataError
+from fewphoton.figures import ball_drawing
 from fewphoton.io.metrics import write_table
 from fewphoton.io.molecule_files import write_xyz
 from fewphoton.stages import draw_molecule
@@ -17,6 +18,11 @@ from tests.stages.test_score_molecule import write_solutions, write_truth
 
 QUIET = Context(progress=False)
 TRUTH = random_molecule(9, 1)
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    monkeypatch.setattr(ball_drawing, "_PIXELS_PER_MM", 2.5)
 
 
 def drawn(monkeypatch, tmp_path, inputs, **config):
@@ -93,6 +99,26 @@ def test_sites_of_a_stated_grid(monkeypatch, tmp_path, molecules):
     assert found == {("C", 0), ("N", 15), ("O", 26)}
     with pytest.raises(DataError, match=r"'site_stems' from .*truth.xyz.*outside the grid"):
         drawn(monkeypatch, tmp_path, inputs, figure="site_stems", spacing_angstrom=0.7, shape=(2, 2, 2))
+
+
+def test_atoms_halfway_between_sites_find_one(monkeypatch, tmp_path):
+    places = 0.7 * np.array([[0, 0, 0], [2.5, 1.5, -0.5], [-1.5, 0.5, 3.5], [1, 1, 1]])
+    truth = Molecule(tuple("CNOH"), places, np.ones(4), np.zeros(4))
+    write_xyz(tmp_path / "truth.xyz", truth)
+    inputs = {"truth": tmp_path / "truth.xyz"}
+    _, rows = drawn(monkeypatch, tmp_path, inputs, figure="site_stems", spacing_angstrom=0.7)
+    assert len(rows) == 4
+
+
+def test_atoms_of_occupancy_0_are_nowhere(monkeypatch, tmp_path, molecules):
+    far = np.append(TRUTH.position_angstrom, [[90, 0, 0]], axis=0)
+    found = Molecule((*TRUTH.element, "C"), far, np.append(np.ones(9), 0), np.zeros(10))
+    molecules["recovered"] = (str(write_solutions(tmp_path / "with_nothing.json", [found])),)
+    figure, rows = drawn(monkeypatch, tmp_path, molecules, figure="site_stems")
+    assert len(rows) == 18
+    assert "9 of 9 atoms" in words(figure.axes[1])
+    figure, rows = drawn(monkeypatch, tmp_path, molecules, figure="balls")
+    assert np.ptp(figure.axes[0].images[0].get_extent()) < 20
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ def score(
     dict
         ``error`` is eq. 4 of Mutzafi et al. 2015 for the better of the two forms of equal intensities, named by
         ``hand``; ``error_z_mirrored`` and its inverse belong to wrong molecules. Position errors are NaN where no atom
-        is concerned, infinite where a true atom of their set has no partner at all.
+        is concerned, infinite where a true atom of their set has no partner at all. Errors of matched atoms, also over
+        the bound, are after the shift that makes them least: few matched atoms look better than they are.
 
     Raises
     ------

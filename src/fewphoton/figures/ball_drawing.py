@@ -25,6 +25,8 @@ _BOND_SLACK_ANGSTROM = 0.3
 _PIXELS_PER_MM = 8.0
 _ARROW_MM = 5.0
 _COLUMNS = 3
+_MARKS = 60
+"""Of a grid full of wrong atoms none is marked."""
 _TILT_DEG = (18.0, -24.0)
 
 
@@ -78,9 +80,10 @@ def draw(
     Raises
     ------
     DataError
-        If there is no panel, marks do not fit a molecule, or the scale is not above 0.
+        If there is no panel, a molecule has no atom of occupancy above 0, marks do not fit, or the scale is not above
+        0.
     """
-    if not panels or not ball_scale > 0:
+    if not all(panel.molecule.occupancy.any() for panel in panels) or not panels or not ball_scale > 0:
         raise DataError(f"{len(panels)} molecules to draw with balls of scale {ball_scale}: nothing to draw")
     for panel in panels:
         _check(panel)
@@ -159,8 +162,9 @@ def _limits(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
     for panel in panels:
-        seen = ((panel.molecule.position_angstrom - middle) @ rotation.T)[:, :2]
-        reach = _radii(panel.molecule, ball_scale)[:, None] + 0.25
+        there = panel.molecule.occupancy > 0
+        seen = ((panel.molecule.position_angstrom - middle) @ rotation.T)[there, :2]
+        reach = _radii(panel.molecule, ball_scale)[there, None] + 0.25
         low, high = np.minimum(low, (seen - reach).min(axis=0)), np.maximum(high, (seen + reach).max(axis=0))
     return low, high
 
@@ -183,6 +187,8 @@ def _draw_molecule(
     axes.imshow(image, extent=(*window.x, *window.y), interpolation="antialiased")
     axes.set_aspect("equal")
     wrong = np.flatnonzero(np.zeros(len(molecule), bool) if panel.is_wrong is None else panel.is_wrong)
+    if len(wrong) > _MARKS:
+        return image
     # Where most atoms are wrong, lines to their places would hide the molecule.
     with_lines = panel.true_position_angstrom is not None and 2 * len(wrong) < len(molecule)
     for number in wrong:

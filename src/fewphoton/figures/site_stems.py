@@ -43,7 +43,8 @@ def draw(panels: Sequence[SitePanel], grid: PositionGrid) -> Figure:
     """Draw one panel a molecule: the charge of every atom over the number of its site.
 
     Sites are numbered in C order, z fastest. The charge is the atomic number times the occupancy; atoms of occupancy 0
-    are left out. The first panel is the truth, whose sites go on as faint lines through the others.
+    are left out. The first panel is the truth, whose sites go on as faint lines through the others. Each panel has its
+    own scale of charges.
 
     Raises
     ------
@@ -53,16 +54,16 @@ def draw(panels: Sequence[SitePanel], grid: PositionGrid) -> Figure:
     if not panels:
         raise DataError("there is no molecule to draw along the sites of a grid")
     drawn = [_charges(panel.molecule, grid) for panel in panels]
-    # Leave room for the letter, the label and the note above the highest stem.
-    height = 1.22 * max(float(charge.max(initial=0.0)) for _, charge, _ in drawn)
     figure = style.new_figure(style.PAGE_MM, 14.0 + 27.0 * len(panels))
     axes_of = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for number, (axes, panel, (site, charge, element)) in enumerate(zip(axes_of, panels, drawn, strict=True)):
+        # Leave room for the label and the note above the highest stem.
+        height = 1.3 * float(charge.max(initial=0.0)) or 1.0
         if number:
             axes.vlines(drawn[0][0], 0, height, color=style.GAP, linewidth=0.6, zorder=0.5)
         _draw_stems(axes, site, charge, element)
         axes.set_ylim(0, height)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.set_ylabel("charge (e)")
         axes.annotate(panel.label, (0.006, 0.97), xycoords="axes fraction", va="top", bbox=_BEHIND)
         if panel.note:

@@ -22,6 +22,7 @@ from fewphoton.stages.recovery_figures import RECOVERY_FIGURES, kept_rows
 
 Config = DrawMoleculeConfig
 _Drawn = tuple[style.Figure, list[dict[str, Any]]]
+_ON_A_SITE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,14 @@ def _draw_site_stems(inputs: Inputs, config: DrawMoleculeConfig) -> _Drawn:
     else:
         grid = PositionGrid(spacing, config.shape)
     panels = [site_stems.SitePanel(label, one, notes.get(label, "")) for label, one in molecules.items()]
-    rows = [
-        {"molecule": label, "site": int(site), "element": name, "occupancy": float(share)}
-        for label, one in molecules.items()
-        for site, name, share in zip(grid.nearest_site(one.position_angstrom), one.element, one.occupancy, strict=True)
-        if share > 0
-    ]
+    rows = []
+    for label, one in molecules.items():
+        there = np.flatnonzero(one.occupancy > 0)
+        sites = grid.nearest_site(one.position_angstrom[there]).tolist()
+        rows += [
+            {"molecule": label, "site": site, "element": one.element[number], "occupancy": float(one.occupancy[number])}
+            for number, site in zip(there, sites, strict=True)
+        ]
     return site_stems.draw(panels, grid), rows
 
 
@@ -122,7 +125,9 @@ def _grid_around(truth: Molecule, molecules: list[Molecule], spacing: float) -> 
     """Return the smallest grid that holds all atoms and has the first true atom on a site."""
     every = np.concatenate([molecule.position_angstrom[molecule.occupancy > 0] for molecule in molecules])
     anchor = truth.position_angstrom[0]
-    low, high = np.rint((every.min(axis=0) - anchor) / spacing), np.rint((every.max(axis=0) - anchor) / spacing)
+    # An atom halfway between two sites must find either of them.
+    low = np.floor((every.min(axis=0) - anchor) / spacing + _ON_A_SITE)
+    high = np.ceil((every.max(axis=0) - anchor) / spacing - _ON_A_SITE)
     x, y, z = (int(n) for n in high - low + 1)
     cx, cy, cz = (float(value) for value in anchor + spacing * (low + high) / 2)
     return PositionGrid(spacing, (x, y, z), (cx, cy, cz))
