@@ -172,6 +172,14 @@ def test_only_some_rows(monkeypatch, tmp_path, scores):
             drawn(monkeypatch, tmp_path, scores, figure="error_curves", only=only)
 
 
+def test_small_numbers_are_told_apart(monkeypatch, tmp_path):
+    rows = [{"method": "m", "n_atoms": 5, "error": e, "solved": True, "white_level": e} for e in (1e-9, 2e-9)]
+    write_table(tmp_path / "t.csv", rows)
+    inputs = {"scores": (str(tmp_path / "t.csv"),)}
+    _, kept = drawn(monkeypatch, tmp_path, inputs, figure="error_curves", only={"white_level": 2e-9})
+    assert [(row["n_runs"], float(row["error_median"])) for row in kept] == [("1", 2e-9)]
+
+
 def test_precision_of_solved_molecules(monkeypatch, tmp_path, scores):
     figure, rows = drawn(monkeypatch, tmp_path, scores, figure="precision")
     points = figure.axes[0].lines[0]

@@ -152,6 +152,16 @@ def test_shots_that_bound_nothing(tmp_path, capsys):
         assert word in capsys.readouterr().err
 
 
+def test_heavy_atoms_may_be_close_where_a_hydrogen_is_not(tmp_path):
+    moved = TRUTH.position_angstrom.copy()
+    moved[TRUTH.element.index("H")] += [0.9, 0, 0]
+    recovered = write_solutions(tmp_path / "r.json", [Molecule(TRUTH.element, moved, np.ones(12), np.zeros(12))])
+    metrics, _, _ = scored(tmp_path, write_truth(tmp_path / "shot.h5"), recovered)
+    assert metrics["all_heavy_close"]
+    assert (metrics["n_close"], metrics["n_matched"], metrics["solved"]) == (11, 11, False)
+    assert metrics["n_heavy_close"] == metrics["n_heavy_matched"] == metrics["n_heavy_atoms"]
+
+
 def test_missing_atoms_leave_no_rms_of_all(tmp_path):
     short = Molecule(TRUTH.element[1:], TRUTH.position_angstrom[1:], np.ones(11), np.zeros(11))
     recovered = write_solutions(tmp_path / "r.json", [short])
