@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
 from fewphoton.ankylography.polish import Polisher
 from fewphoton.ankylography.search_problem import SearchProblem
+from fewphoton.ankylography.search_state import SearchMemory, SearchState
 from fewphoton.ankylography.solutions import Candidate, NoiseFloor, Solutions
 from fewphoton.ankylography.tempering import TemperedMolecules
 from fewphoton.config.tempering import TemperingConfig
 from fewphoton.data.molecule import Molecule
 from fewphoton.data.recovered_molecule import RecoveredMolecule
 from fewphoton.data.shot import Shot
+from fewphoton.errors import DataError
 
 
 def recover_by_tempering(
@@ -24,12 +29,17 @@ def recover_by_tempering(
     stop: Callable[[], bool],
     say: Callable[[str], None],
     threads: int = 1,
+    *,
+    anywhere: Callable[[bool], bool] = bool,
+    rank: int = 0,
+    memory: SearchMemory | None = None,
 ) -> list[RecoveredMolecule]:
     """Find the molecule of a shot.
 
     Replicas of the molecule at different temperatures move atom by atom with exact conditional probabilities over a
-    lattice through the box (:mod:`fewphoton.kernels.heat_bath`) under the intensities at low q. Every few sweeps the
-    coldest ones are refined by least squares over rising q. The search ends when noise alone explains what is left.
+    lattice through the box (:mod:`fewphoton.kernels.heat_bath`) under the intensities at low q. After every round of
+    ``polish_every`` sweeps the coldest ones are refined by least squares over rising q. The search ends when noise
+    alone explains what is left.
 
     Parameters
     ----------
@@ -40,16 +50,22 @@ def recover_by_tempering(
     seed : int
         Seed of all random numbers; the result does not depend on ``threads``.
     stop : callable
-        Asked after every sweep; True ends the search with what there is.
+        Asked after every round; True ends the search with what there is.
     say : callable
-        Takes lines of progress.
+        Takes a line of progress each round.
     threads : int
         Threads that share the replicas.
+    anywhere : callable
+        Whether what is true here is true on any rank; ranks ask it in step, once a round.
+    rank : int
+        Number of this search; together with the seed it determines the random numbers.
+    memory : SearchMemory, optional
+        Keeps the state after every round; a search goes on from it to the same result.
 
     Returns
     -------
     list of RecoveredMolecule
-        Distinct solutions, the one that explains the shot best first.
+        Distinct solutions with their standard errors, the one that explains the shot best first.
 
     Raises
     ------
@@ -58,42 +74,90 @@ def recover_by_tempering(
     DataError
         If there are fewer detectors than unknown coordinates.
     """
-    random = np.random.default_rng([seed])
+    random = np.random.default_rng([seed, rank])
     problem = SearchProblem.build(shot, config, config.q_max_inv_angstrom, config.detectors, config.model_error)
     floor = NoiseFloor(shot)
     polisher = Polisher(shot, config, floor)
     ladder = np.geomspace(config.coldest, config.hottest, config.replicas) * len(problem.measured)
     replicas = TemperedMolecules(problem, ladder, config.local_moves, random)
     solutions = Solutions(floor, config.solutions)
+    sweep = 0
+    kept = None if memory is None else memory.recall()
+    if kept is not None:
+        sweep = _take_up(kept, replicas, solutions, random, floor)
+        say(f"goes on after sweep {sweep}")
     with ThreadPoolExecutor(threads) as pool:
-        for number in range(1, config.max_sweeps + 1):
-            replicas.sweep(pool if threads > 1 else None)
-            replicas.exchange_temperatures()
-            ended = stop() or number == config.max_sweeps
-            if number % config.polish_every == 0 or ended:
-                for replica in np.argsort(replicas.cost, kind="stable")[: config.polish_replicas]:
-                    solutions.add(polisher.improve(replicas.position[replica], replicas.kind[replica], random))
-                best = solutions.best_first[0]
-                say(
-                    f"sweep {number}: misfit {best.misfit:.3f} of the best molecule, search cost "
-                    f"{replicas.cost.min() / len(problem.measured):.3f}, "
-                    f"{replicas.exchanges_made / max(1, replicas.exchanges_tried):.0%} of exchanges accepted"
-                )
-                if floor.explains(best):
-                    say("noise alone explains what is left")
-                    break
-            if ended:
+        while True:
+            for _ in range(min(config.polish_every, config.max_sweeps - sweep)):
+                replicas.sweep(pool if threads > 1 else None)
+                replicas.exchange_temperatures()
+                sweep += 1
+            for replica in np.argsort(replicas.cost, kind="stable")[: config.polish_replicas]:
+                solutions.add(polisher.improve(replicas.position[replica], replicas.kind[replica], random))
+            best = solutions.best_first[0]
+            say(
+                f"sweep {sweep}: misfit {best.misfit:.3f} of the best molecule, search cost "
+                f"{replicas.cost.min() / len(problem.measured):.3f}, "
+                f"{replicas.exchanges[2] / max(1, replicas.exchanges[1]):.0%} of exchanges accepted"
+            )
+            if memory is not None:
+                memory.keep(_state(sweep, replicas, solutions, random))
+            explained = floor.explains(best)
+            if explained:
+                say("noise alone explains what is left")
+            if anywhere(explained or stop() or sweep >= config.max_sweeps):
                 break
     return [as_recovered(item, floor) for item in solutions.best_first]
 
 
+def _state(sweep: int, replicas: TemperedMolecules, solutions: Solutions, random: np.random.Generator) -> SearchState:
+    found = solutions.best_first
+    return SearchState(
+        sweep,
+        json.dumps(random.bit_generator.state),
+        replicas.position.copy(),
+        replicas.kind.copy(),
+        replicas.cost.copy(),
+        replicas.exchanges.copy(),
+        np.stack([item.position_angstrom for item in found]),
+        np.stack([item.kind for item in found]),
+        np.stack([item.occupancy for item in found]),
+    )
+
+
+def _take_up(
+    kept: SearchState,
+    replicas: TemperedMolecules,
+    solutions: Solutions,
+    random: np.random.Generator,
+    floor: NoiseFloor,
+) -> int:
+    random.bit_generator.state = json.loads(kept.random)
+    for name in ("position", "kind", "cost", "exchanges"):
+        getattr(replicas, name)[:] = getattr(kept, name)
+    for position, kind, occupancy in zip(
+        kept.solution_position, kept.solution_kind, kept.solution_occupancy, strict=True
+    ):
+        solutions.add(floor.candidate(position, kind, occupancy))
+    return kept.sweep
+
+
 def as_recovered(candidate: Candidate, floor: NoiseFloor) -> RecoveredMolecule:
-    """Return a candidate as a molecule centred on the origin."""
-    n_atoms = len(candidate.kind)
+    """Return a candidate as a molecule centred on the origin, with standard errors where the shot fixes them all."""
     molecule = Molecule(
         tuple(floor.model.elements[number] for number in candidate.kind),
         candidate.position_angstrom - candidate.position_angstrom.mean(axis=0),
         candidate.occupancy,
-        np.zeros(n_atoms),
+        np.zeros(len(candidate.kind)),
     )
-    return RecoveredMolecule(molecule, floor.reduced_chi2(candidate))
+    return RecoveredMolecule(molecule, floor.reduced_chi2(candidate), _standard_errors(candidate, floor))
+
+
+def _standard_errors(candidate: Candidate, floor: NoiseFloor) -> NDArray[np.float64] | None:
+    try:
+        information = fisher_information(
+            floor.model, floor.variance(candidate), candidate.position_angstrom, candidate.kind, candidate.occupancy
+        )
+        return CramerRaoBound.of(information, len(candidate.kind)).standard_error_angstrom
+    except DataError:
+        return None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.misfit_weights import wilson_intensity
+from fewphoton.data.recovered_molecule import RecoveredMolecule
 from fewphoton.data.shot import Shot
 
 # A detector tells something where the molecule's mean intensity reaches this part of the noise.
@@ -73,8 +74,11 @@ class NoiseFloor:
 
     def weights(self, candidate: Candidate) -> NDArray[np.float64]:
         """Return 1 / variance of the informative detectors where the candidate is true."""
-        variance = self.shot.variance(candidate.intensity)[self.informative]
-        return np.asarray(1 / np.maximum(variance, self._least_variance()))
+        return np.asarray(1 / self.variance(candidate)[self.informative])
+
+    def variance(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Return the variance of all detectors where the candidate is true, never 0."""
+        return np.asarray(np.maximum(self.shot.variance(candidate.intensity), self._least_variance()))
 
     def explains(self, candidate: Candidate) -> bool:
         """Whether noise alone could leave the candidate's misfit, over all detectors and in each quarter by q."""
@@ -96,13 +100,12 @@ class NoiseFloor:
     def same(self, first: Candidate, second: Candidate) -> bool:
         """Whether the shot cannot tell two candidates apart: shifted, inverted, or with like atoms exchanged."""
         chosen = self.informative
-        variance = np.maximum(self.shot.variance(first.intensity)[chosen], self._least_variance())
-        return bool(np.mean((first.intensity - second.intensity)[chosen] ** 2 / variance) < _SAME)
+        return bool(np.mean((first.intensity - second.intensity)[chosen] ** 2 * self.weights(first)) < _SAME)
 
     def reduced_chi2(self, candidate: Candidate) -> float:
         """Return the mean over all detectors of (measured - model)² / variance."""
-        variance = np.maximum(self.shot.variance(candidate.intensity), self._least_variance())
-        return float(np.mean((self.shot.intensity_electron2 - candidate.intensity) ** 2 / variance))
+        excess = self.shot.intensity_electron2 - candidate.intensity
+        return float(np.mean(excess**2 / self.variance(candidate)))
 
 
 class Solutions:
@@ -132,3 +135,15 @@ class Solutions:
                 kept.append(known)
         self.best_first = sorted([*kept, candidate], key=lambda item: item.misfit)[: self._n_kept]
         return self.best_first[0] is candidate
+
+
+def distinct_molecules(molecules: list[RecoveredMolecule], shot: Shot) -> list[RecoveredMolecule]:
+    """Return molecules of several searches, best first, without those that the shot cannot tell from a better one."""
+    floor = NoiseFloor(shot)
+    kept: list[tuple[RecoveredMolecule, Candidate]] = []
+    for recovered in sorted(molecules, key=lambda item: item.reduced_chi2):
+        atoms = recovered.molecule
+        candidate = floor.candidate(atoms.position_angstrom, floor.model.kinds(atoms.element), atoms.occupancy)
+        if not any(floor.same(known, candidate) for _, known in kept):
+            kept.append((recovered, candidate))
+    return [recovered for recovered, _ in kept]

@@ -50,8 +50,8 @@ class TemperedMolecules:
         self._measured = problem.measured.astype(np.float32)
         self._weight = problem.weight.astype(np.float32)
         self._q = np.ascontiguousarray(problem.model.q_inv_angstrom)
-        self._parity = 0
-        self.exchanges_tried = self.exchanges_made = 0
+        # Which pairs come next (0 even, 1 odd), exchanges tried, exchanges made.
+        self.exchanges = np.zeros(3, dtype=np.int64)
 
     def _random_places(self, n_replicas: int, n_atoms: int) -> NDArray[np.float64]:
         half = self.problem.half_box
@@ -151,12 +151,12 @@ class TemperedMolecules:
 
     def exchange_temperatures(self) -> None:
         """Exchange the molecules of neighbouring temperatures with the Metropolis probability, even or odd pairs."""
-        for low in range(self._parity, len(self.cost) - 1, 2):
+        for low in range(int(self.exchanges[0]), len(self.cost) - 1, 2):
             high = low + 1
             gain = (self.cost[low] - self.cost[high]) * (1 / self.temperature[low] - 1 / self.temperature[high])
-            self.exchanges_tried += 1
+            self.exchanges[1] += 1
             if gain >= 0 or self._random.random() < np.exp(gain):
                 for state in (self.position, self.kind, self.cost):
                     state[[low, high]] = state[[high, low]]
-                self.exchanges_made += 1
-        self._parity ^= 1
+                self.exchanges[2] += 1
+        self.exchanges[0] ^= 1

@@ -47,6 +47,7 @@ STAGES = (
     Stage("assemble", "merge frames of known angles into an intensity volume"),
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
     Stage("evaluate-rotations", "score a reconstruction over all rotations against the truth of a simulation"),
+    Stage("recover-molecule", "find the atoms of a molecule in one shot (runs under MPI)"),
     Stage("score-molecule", "score the atoms recovered from one shot against the true molecule"),
     Stage("score-iterates", "tell R of each traced iterate against a reference, and when it was as good as the last"),
     Stage("tabulate-convergence", "set the convergence of all points of a sweep beside the plain iteration's"),

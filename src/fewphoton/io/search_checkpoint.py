@@ -1,0 +1,85 @@
+"""Checkpoints of a search for atoms, tied to the shot and the parameters they belong to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewphoton.errors import InputFileError
+from fewphoton.io.atomic import remove_leftovers
+from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+
+KIND = "search_checkpoint"
+_ARRAYS = {
+    "position": ("f", 3),
+    "kind": ("i", 2),
+    "cost": ("f", 1),
+    "exchanges": ("i", 1),
+    "solution_position": ("f", 3),
+    "solution_kind": ("i", 2),
+    "solution_occupancy": ("f", 2),
+}
+
+
+class SearchCheckpointFile:
+    """One file, replaced whole at each save.
+
+    Parameters
+    ----------
+    path : Path
+        File.
+    identity : dict
+        What the search belongs to (parameters, digest of the shot, rank); a file of another identity is left alone
+        until it is written over.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.path = path
+        self._identity = json.dumps(identity, sort_keys=True)
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the parts that were saved, or None where there is no file or one of another identity.
+
+        Raises
+        ------
+        InputFileError
+            If the file is truncated, foreign, lacks a part, or holds values that are not finite.
+        """
+        remove_leftovers(self.path)
+        if not self.path.exists():
+            return None
+        remedy = "Remove it; the search then begins anew"
+        try:
+            with opened(self.path) as file:
+                require_kind(file, KIND)
+                if attribute(file, "identity") != self._identity:
+                    return None
+                parts: dict[str, Any] = {
+                    name: dataset(file, name, kind=kind, shape=(None,) * n_axes)[()]
+                    for name, (kind, n_axes) in _ARRAYS.items()
+                }
+                parts["sweep"] = int(attribute(file, "sweep"))
+                parts["random"] = str(attribute(file, "random"))
+        except InputFileError as error:
+            raise InputFileError(self.path, f"is no usable checkpoint: {error}", remedy=remedy) from error
+        for name in _ARRAYS:
+            if not np.isfinite(parts[name]).all():
+                raise InputFileError(self.path, "holds values that are not finite", where=name, remedy=remedy)
+        return parts
+
+    def write(self, parts: dict[str, Any]) -> None:
+        """Save the parts of a state by name."""
+        with created(self.path) as file:
+            file.attrs["fewphoton_kind"] = KIND
+            file.attrs["identity"] = self._identity
+            file.attrs["sweep"] = parts["sweep"]
+            file.attrs["random"] = parts["random"]
+            for name in _ARRAYS:
+                store(file, name, parts[name])
+
+    def remove(self) -> None:
+        """Remove the file of a search that has ended."""
+        self.path.unlink(missing_ok=True)
