@@ -27,6 +27,7 @@ _MEND_TEMPERATURES = (2.0, 4.0, 8.0, 16.0, 32.0)
 _MEND_SWEEPS = 20
 # Molecules this far from the noise floor are not worth mending.
 _MENDABLE_MISFIT = 4.0
+_REMEMBERED = 50
 
 
 class Polisher:
@@ -44,6 +45,7 @@ class Polisher:
 
     def __init__(self, shot: Shot, config: TemperingConfig, floor: NoiseFloor) -> None:
         self._shot, self._config, self._floor = shot, config, floor
+        self.mended: list[Candidate] = []
         self._steps = []
         length = np.linalg.norm(shot.q_inv_angstrom, axis=1)
         if config.grid is None:
@@ -91,10 +93,16 @@ class Polisher:
         return min(candidate, best, key=lambda item: item.misfit)
 
     def improve(self, position: NDArray[np.float64], kind: NDArray[np.int64], random: np.random.Generator) -> Candidate:
-        """Climb; where that comes near the noise, try the mirror image in depth and mend atoms one by one."""
+        """Climb; where that comes near the noise, try the mirror image in depth and mend atoms one by one.
+
+        Minima that were mended before are not mended again; ``mended`` remembers the last of them.
+        """
         best = self.climb(position, kind)
-        if best.misfit > _MENDABLE_MISFIT or self._floor.explains(best):
+        if best.misfit > _MENDABLE_MISFIT:
+            return best
+        if self._floor.explains(best) or any(self._floor.same(known, best) for known in self.mended):
             return self.finish(best)
+        self.mended = [*self.mended, best][-_REMEMBERED:]
         mirrored = self.climb(best.position_angstrom * np.array([1.0, 1.0, -1.0]), kind)
         best = min(best, mirrored, key=lambda item: item.misfit)
         return self.finish(min(best, self._mend(best, random), key=lambda item: item.misfit))

@@ -84,7 +84,7 @@ def recover_by_tempering(
     sweep = 0
     kept = None if memory is None else memory.recall()
     if kept is not None:
-        sweep = _take_up(kept, replicas, solutions, random, floor)
+        sweep = _take_up(kept, replicas, solutions, polisher, random, floor)
         say(f"goes on after sweep {sweep}")
     with ThreadPoolExecutor(threads) as pool:
         while True:
@@ -101,7 +101,7 @@ def recover_by_tempering(
                 f"{replicas.exchanges[2] / max(1, replicas.exchanges[1]):.0%} of exchanges accepted"
             )
             if memory is not None:
-                memory.keep(_state(sweep, replicas, solutions, random))
+                memory.keep(_state(sweep, replicas, solutions, polisher, random))
             explained = floor.explains(best)
             if explained:
                 say("noise alone explains what is left")
@@ -110,8 +110,15 @@ def recover_by_tempering(
     return [as_recovered(item, floor) for item in solutions.best_first]
 
 
-def _state(sweep: int, replicas: TemperedMolecules, solutions: Solutions, random: np.random.Generator) -> SearchState:
-    found = solutions.best_first
+def _state(
+    sweep: int,
+    replicas: TemperedMolecules,
+    solutions: Solutions,
+    polisher: Polisher,
+    random: np.random.Generator,
+) -> SearchState:
+    found, mended = solutions.best_first, polisher.mended
+    n_atoms = replicas.kind.shape[1]
     return SearchState(
         sweep,
         json.dumps(random.bit_generator.state),
@@ -122,6 +129,8 @@ def _state(sweep: int, replicas: TemperedMolecules, solutions: Solutions, random
         np.stack([item.position_angstrom for item in found]),
         np.stack([item.kind for item in found]),
         np.stack([item.occupancy for item in found]),
+        np.array([item.position_angstrom for item in mended]).reshape(-1, n_atoms, 3),
+        np.array([item.kind for item in mended], dtype=np.int64).reshape(-1, n_atoms),
     )
 
 
@@ -129,6 +138,7 @@ def _take_up(
     kept: SearchState,
     replicas: TemperedMolecules,
     solutions: Solutions,
+    polisher: Polisher,
     random: np.random.Generator,
     floor: NoiseFloor,
 ) -> int:
@@ -139,6 +149,9 @@ def _take_up(
         kept.solution_position, kept.solution_kind, kept.solution_occupancy, strict=True
     ):
         solutions.add(floor.candidate(position, kind, occupancy))
+    polisher.mended = [
+        floor.candidate(position, kind) for position, kind in zip(kept.mended_position, kept.mended_kind, strict=True)
+    ]
     return kept.sweep
 
 

@@ -18,7 +18,7 @@ from fewphoton.kernels.insertion_cost import fill_plane_tables
 _LOCAL_SITES = (7, 7, 5)
 # Atoms of organic molecules take about 10 cubic angstrom each; a box this much longer than that ball lets rods fit.
 _VOLUME_ANGSTROM3 = 10.0
-_ROOM = 1.5
+_ROOM = 1.2
 _HYDROGENS_APART_ANGSTROM = 1.35
 # Bonds are hardly ever shorter than this part of the sum of covalent radii.
 _SHORTEST_BOND = 0.85

@@ -29,6 +29,8 @@ class SearchState:
         Pairs of temperatures that come next (0 even, 1 odd), exchanges tried, exchanges made.
     solution_position, solution_kind, solution_occupancy
         The solutions so far, `(n_solutions, n_atoms, 3)` and `(n_solutions, n_atoms)` twice.
+    mended_position, mended_kind
+        Minima that need no more mending, `(n_mended, n_atoms, 3)` and `(n_mended, n_atoms)`.
     """
 
     sweep: int
@@ -40,6 +42,8 @@ class SearchState:
     solution_position: NDArray[np.float64]
     solution_kind: NDArray[np.int64]
     solution_occupancy: NDArray[np.float64]
+    mended_position: NDArray[np.float64]
+    mended_kind: NDArray[np.int64]
 
 
 class SearchMemory(Protocol):

@@ -18,7 +18,7 @@ class TemperingConfig(Section):
     """Edges of the box that holds the molecule, along x, y and z. None: a cube that is roomy for the composition."""
     grid: PositionGridConfig | None = None
     """Bind atoms to sites, as in Fig. 2 of the paper; None: positions are continuous."""
-    replicas: int = Field(default=20, ge=2, le=512)
+    replicas: int = Field(default=15, ge=2, le=512)
     """Copies of the molecule at different temperatures."""
     hottest: Positive = 0.15
     """Highest temperature, in units of the cost for each detector."""

@@ -21,6 +21,8 @@ _ARRAYS = {
     "solution_position": ("f", 3),
     "solution_kind": ("i", 2),
     "solution_occupancy": ("f", 2),
+    "mended_position": ("f", 3),
+    "mended_kind": ("i", 2),
 }
 
 
