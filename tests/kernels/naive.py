@@ -181,3 +181,40 @@ def sphere_overlap(first, second, shift):
         for s, sigma, b in zip(*second, strict=True):
             total += rho * sigma * lens(float(np.linalg.norm(r - s - shift)), float(a), float(b))
     return total
+
+
+def lattice_positions(origin, step, shape):
+    """Sites of a lattice around ``origin``, `(n_z, n_x n_y, 3)`, y fastest within a plane."""
+    place = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij"), axis=-1) * step
+    return np.moveaxis(place, 2, 0).reshape(shape[2], shape[0] * shape[1], 3) + origin
+
+
+def line_waves(q, step, shape, dtype=np.float32):
+    """Cosine and sine along each axis of a lattice, three arrays `(n_sites, 2, n)`."""
+    waves = []
+    for axis in range(3):
+        place = step[axis] * (np.arange(shape[axis]) - (shape[axis] - 1) / 2)
+        phase = 2 * np.pi * np.multiply.outer(place, q[:, axis])
+        waves.append(np.stack([np.cos(phase), np.sin(phase)], axis=1).astype(dtype))
+    return waves
+
+
+def molecule_cost(q, position, factor, measured, weight):
+    """Sum of w (|F|² - c)² with one row of ``factor`` an atom."""
+    amplitude = (factor * np.exp(2j * np.pi * position @ q.T)).sum(axis=0)
+    return float((weight * (np.abs(amplitude) ** 2 - measured) ** 2).sum())
+
+
+def closed_sites(sites, position, kind, atom, half_box, closest):
+    """Which sites lie outside of the box, or nearer to another atom than is allowed."""
+    closed = (np.abs(sites) > half_box).any(axis=-1)
+    for other in range(len(position)):
+        if other != atom:
+            closed |= np.linalg.norm(sites - position[other], axis=-1) < closest[kind[atom], kind[other]]
+    return closed
+
+
+def boltzmann(cost, closed, temperature):
+    """Probability of each site."""
+    share = np.where(closed, 0.0, np.exp(-(cost - cost[~closed].min()) / temperature))
+    return share / share.sum()

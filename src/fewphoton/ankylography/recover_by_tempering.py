@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
 from fewphoton.ankylography.polish import Polisher
@@ -50,7 +51,7 @@ def recover_by_tempering(
     seed : int
         Seed of all random numbers; the result does not depend on ``threads``.
     stop : callable
-        Asked after every round; True ends the search with what there is.
+        Asked after every round; True ends the search with what there is (at least one round's finds).
     say : callable
         Takes a line of progress each round.
     threads : int
@@ -65,7 +66,8 @@ def recover_by_tempering(
     Returns
     -------
     list of RecoveredMolecule
-        Distinct solutions with their standard errors, the one that explains the shot best first.
+        Distinct solutions with their standard errors, the one that explains the shot best first; none where another
+        rank's search had ended before this one began.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def recover_by_tempering(
     """
     random = np.random.default_rng([seed, rank])
     problem = SearchProblem.build(shot, config, config.q_max_inv_angstrom, config.detectors, config.model_error)
-    floor = NoiseFloor(shot)
+    floor = NoiseFloor(shot, on_grid=config.grid is not None)
     polisher = Polisher(shot, config, floor)
     ladder = np.geomspace(config.coldest, config.hottest, config.replicas) * len(problem.measured)
     replicas = TemperedMolecules(problem, ladder, config.local_moves, random)
@@ -86,8 +88,15 @@ def recover_by_tempering(
     if kept is not None:
         sweep = _take_up(kept, replicas, solutions, polisher, random, floor)
         say(f"goes on after sweep {sweep}")
-    with ThreadPoolExecutor(threads) as pool:
-        while True:
+
+    def ended() -> bool:
+        found = solutions.best_first
+        return bool(found) and (floor.explains(found[0]) or stop() or sweep >= config.max_sweeps)
+
+    # Threads share the replicas, and results must not depend on how a product is divided: BLAS works alone.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        # Asked before the first round too: a search may have been left when it had ended already.
+        while not anywhere(ended()):
             for _ in range(min(config.polish_every, config.max_sweeps - sweep)):
                 replicas.sweep(pool if threads > 1 else None)
                 replicas.exchange_temperatures()
@@ -102,11 +111,8 @@ def recover_by_tempering(
             )
             if memory is not None:
                 memory.keep(_state(sweep, replicas, solutions, polisher, random))
-            explained = floor.explains(best)
-            if explained:
-                say("noise alone explains what is left")
-            if anywhere(explained or stop() or sweep >= config.max_sweeps):
-                break
+        if solutions.best_first and floor.explains(solutions.best_first[0]):
+            say("noise alone explains what is left")
     return [as_recovered(item, floor) for item in solutions.best_first]
 
 
@@ -145,10 +151,13 @@ def _take_up(
     random.bit_generator.state = json.loads(kept.random)
     for name in ("position", "kind", "cost", "exchanges"):
         getattr(replicas, name)[:] = getattr(kept, name)
-    for position, kind, occupancy in zip(
-        kept.solution_position, kept.solution_kind, kept.solution_occupancy, strict=True
-    ):
-        solutions.add(floor.candidate(position, kind, occupancy))
+    # Not by add(): under counting noise two may pass for the same from one side only, and all of these were kept.
+    solutions.best_first = [
+        floor.candidate(position, kind, occupancy)
+        for position, kind, occupancy in zip(
+            kept.solution_position, kept.solution_kind, kept.solution_occupancy, strict=True
+        )
+    ]
     polisher.mended = [
         floor.candidate(position, kind) for position, kind in zip(kept.mended_position, kept.mended_kind, strict=True)
     ]

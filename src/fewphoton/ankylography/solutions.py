@@ -40,10 +40,13 @@ class NoiseFloor:
     ----------
     shot : Shot
         The measurement.
+    on_grid : bool
+        Atoms are bound to sites: no coordinate was fitted to the noise.
     """
 
-    def __init__(self, shot: Shot) -> None:
+    def __init__(self, shot: Shot, *, on_grid: bool = False) -> None:
         self.shot = shot
+        self._on_grid = on_grid
         self.model = ForwardModel.of(shot)
         mean = wilson_intensity(shot, self.model)
         informative = mean >= _INFORMATIVE * np.sqrt(shot.variance(mean))
@@ -56,10 +59,11 @@ class NoiseFloor:
     def candidate(
         self, position: NDArray[np.float64], kind: NDArray[np.int64], occupancy: NDArray[np.float64] | None = None
     ) -> Candidate:
-        """Return the candidate of given atoms with its misfit."""
-        share = np.ones(len(kind)) if occupancy is None else occupancy
-        intensity = self.model.intensity(position, kind, share)
-        return Candidate(position, kind, share, float(self._terms(intensity).mean()), intensity)
+        """Return the candidate of given atoms with its misfit; it owns its arrays, as replicas move on in theirs."""
+        place, element = np.array(position, dtype=np.float64), np.array(kind, dtype=np.int64)
+        share = np.ones(len(kind)) if occupancy is None else np.array(occupancy, dtype=np.float64)
+        intensity = self.model.intensity(place, element, share)
+        return Candidate(place, element, share, float(self._terms(intensity).mean()), intensity)
 
     def _terms(self, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
         chosen = self.informative
@@ -88,7 +92,8 @@ class NoiseFloor:
             counts = np.maximum(candidate.intensity[self.informative] * self.shot.photons_per_electron2, 0.05)
             spread += 1 / counts
 
-        free = max(0.0, 1 - (3 * len(candidate.kind) - 3) / len(terms))
+        n_fitted = 0 if self._on_grid else 3 * len(candidate.kind) - 3
+        free = max(0.0, 1 - n_fitted / len(terms))
 
         def passes(part: NDArray[np.int64], sigmas: float) -> bool:
             return bool(terms[part].mean() <= free + sigmas * np.sqrt(spread[part].sum()) / len(part))
