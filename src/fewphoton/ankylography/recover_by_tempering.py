@@ -22,6 +22,11 @@ from fewphoton.data.recovered_molecule import RecoveredMolecule
 from fewphoton.data.shot import Shot
 from fewphoton.errors import DataError
 
+# A search goes on for so many times the sweeps that its best molecule took, and so many rounds more, where noise may
+# explain what is left but usually leaves less.
+_PATIENCE = 3
+_PATIENT_ROUNDS = 8
+
 
 def recover_by_tempering(
     shot: Shot,
@@ -83,15 +88,20 @@ def recover_by_tempering(
     ladder = np.geomspace(config.coldest, config.hottest, config.replicas) * len(problem.measured)
     replicas = TemperedMolecules(problem, ladder, config.local_moves, random)
     solutions = Solutions(floor, config.solutions)
-    sweep = 0
+    sweep = found_at = 0
     kept = None if memory is None else memory.recall()
     if kept is not None:
-        sweep = _take_up(kept, replicas, solutions, polisher, random, floor)
+        sweep, found_at = _take_up(kept, replicas, solutions, polisher, random, floor)
         say(f"goes on after sweep {sweep}")
 
+    def explained() -> bool:
+        if not solutions.best_first:
+            return False
+        patient = sweep >= _PATIENCE * found_at + _PATIENT_ROUNDS * config.polish_every
+        return floor.explains(solutions.best_first[0], patient=patient)
+
     def ended() -> bool:
-        found = solutions.best_first
-        return bool(found) and (floor.explains(found[0]) or stop() or sweep >= config.max_sweeps)
+        return explained() or (sweep > 0 and (stop() or sweep >= config.max_sweeps))
 
     # Threads share the replicas, and results must not depend on how a product is divided: BLAS works alone.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
@@ -102,7 +112,8 @@ def recover_by_tempering(
                 replicas.exchange_temperatures()
                 sweep += 1
             for replica in np.argsort(replicas.cost, kind="stable")[: config.polish_replicas]:
-                solutions.add(polisher.improve(replicas.position[replica], replicas.kind[replica], random))
+                if solutions.add(polisher.improve(replicas.position[replica], replicas.kind[replica], random)):
+                    found_at = sweep
             best = solutions.best_first[0]
             say(
                 f"sweep {sweep}: misfit {best.misfit:.3f} of the best molecule, search cost "
@@ -110,14 +121,15 @@ def recover_by_tempering(
                 f"{replicas.exchanges[2] / max(1, replicas.exchanges[1]):.0%} of exchanges accepted"
             )
             if memory is not None:
-                memory.keep(_state(sweep, replicas, solutions, polisher, random))
-        if solutions.best_first and floor.explains(solutions.best_first[0]):
+                memory.keep(_state(sweep, found_at, replicas, solutions, polisher, random))
+        if explained():
             say("noise alone explains what is left")
     return [as_recovered(item, floor) for item in solutions.best_first]
 
 
 def _state(
     sweep: int,
+    found_at: int,
     replicas: TemperedMolecules,
     solutions: Solutions,
     polisher: Polisher,
@@ -127,6 +139,7 @@ def _state(
     n_atoms = replicas.kind.shape[1]
     return SearchState(
         sweep,
+        found_at,
         json.dumps(random.bit_generator.state),
         replicas.position.copy(),
         replicas.kind.copy(),
@@ -147,7 +160,7 @@ def _take_up(
     polisher: Polisher,
     random: np.random.Generator,
     floor: NoiseFloor,
-) -> int:
+) -> tuple[int, int]:
     random.bit_generator.state = json.loads(kept.random)
     for name in ("position", "kind", "cost", "exchanges"):
         getattr(replicas, name)[:] = getattr(kept, name)
@@ -161,7 +174,7 @@ def _take_up(
     polisher.mended = [
         floor.candidate(position, kind) for position, kind in zip(kept.mended_position, kept.mended_kind, strict=True)
     ]
-    return kept.sweep
+    return kept.sweep, kept.found_at
 
 
 def as_recovered(candidate: Candidate, floor: NoiseFloor) -> RecoveredMolecule:

@@ -17,6 +17,8 @@ class SearchState:
     ----------
     sweep : int
         Sweeps made.
+    found_at : int
+        Sweep after which the best solution was found.
     random : str
         State of the random generator, JSON.
     position : ndarray of float64, `(n_replicas, n_atoms, 3)`
@@ -34,6 +36,7 @@ class SearchState:
     """
 
     sweep: int
+    found_at: int
     random: str
     position: NDArray[np.float64]
     kind: NDArray[np.int64]

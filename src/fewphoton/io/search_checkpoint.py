@@ -63,7 +63,7 @@ class SearchCheckpointFile:
                     name: dataset(file, name, kind=kind, shape=(None,) * n_axes)[()]
                     for name, (kind, n_axes) in _ARRAYS.items()
                 }
-                parts["sweep"] = int(attribute(file, "sweep"))
+                parts["sweep"], parts["found_at"] = (int(attribute(file, name)) for name in ("sweep", "found_at"))
                 parts["random"] = str(attribute(file, "random"))
         except InputFileError as error:
             raise InputFileError(self.path, f"is no usable checkpoint: {error}", remedy=remedy) from error
@@ -78,6 +78,7 @@ class SearchCheckpointFile:
             file.attrs["fewphoton_kind"] = KIND
             file.attrs["identity"] = self._identity
             file.attrs["sweep"] = parts["sweep"]
+            file.attrs["found_at"] = parts["found_at"]
             file.attrs["random"] = parts["random"]
             for name in _ARRAYS:
                 store(file, name, parts[name])
