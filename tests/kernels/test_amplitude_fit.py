@@ -113,11 +113,11 @@ def test_replacements_are_single_fits(pure):
     candidate = rng.standard_normal((7, 2, 60))
     slot = rng.integers(0, 5, 7)
     start = truth + 0.1 * rng.standard_normal((7, 5))
-    fitted = np.empty((7, 5))
+    fitted = start.copy()
     before = columns.copy()
     options = (weight, measured, False, HALVING, 30, 1e-8)
     function = try_replacements.py_func if pure else try_replacements
-    found = function(columns, start, slot, candidate, *options, fitted)
+    found = function(columns, fitted, slot, candidate, *options)
     np.testing.assert_array_equal(columns, before)
     for number in range(7):
         waves = columns.copy()

@@ -186,25 +186,23 @@ class GesparSearch:
         kind = np.concatenate([part.kind for part in found])
         site = np.concatenate([part.site for part in found])
         columns = self.problem.columns(kind, site)
-        start = np.repeat(atoms.amplitude[None], len(slot), axis=0)
-        start[np.arange(len(slot)), slot] = 1.0 if self.config.amplitudes == "known" else 0.0
+        amplitude = np.repeat(atoms.amplitude[None], len(slot), axis=0)
+        amplitude[np.arange(len(slot)), slot] = 1.0 if self.config.amplitudes == "known" else 0.0
         if self.config.start == "random" and self.config.amplitudes != "known":
-            start = self.rng.standard_normal(start.shape)
-        fitted = np.empty_like(start)
+            amplitude = self.rng.standard_normal(amplitude.shape)
         objective = try_replacements(
             atoms.columns,
-            start,
+            amplitude,
             slot,
             columns,
             self.weight,
             self.problem.shot.intensity_electron2,
             *self._fit_options(),
-            fitted,
         )
         best = int(np.argmin(objective))
         if not objective[best] < atoms.objective * (1 - _LEAST_GAIN):
             return False
-        atoms = SiteAtoms(atoms.kind.copy(), atoms.site.copy(), fitted[best], atoms.columns.copy(), objective[best])
+        atoms = SiteAtoms(atoms.kind.copy(), atoms.site.copy(), amplitude[best], atoms.columns.copy(), objective[best])
         atoms.kind[slot[best]] = kind[best]
         atoms.site[slot[best]] = site[best]
         atoms.columns[slot[best]] = columns[best]

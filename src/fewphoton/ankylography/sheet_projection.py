@@ -111,7 +111,7 @@ class SheetProjection:
 
 
 def with_phases_of(modulus: NDArray[np.float64], wave: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Return waves of given moduli and the phases of ``wave``, 0 where it vanishes; all `(n,)`."""
+    """Return waves of given moduli and the phases of ``wave``, phase 0 where it vanishes; all `(n,)`."""
     size = np.abs(wave)
     return np.asarray(modulus * np.divide(wave, size, out=np.ones_like(wave), where=size > 0))
 

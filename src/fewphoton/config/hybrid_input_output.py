@@ -23,16 +23,16 @@ class HybridInputOutputConfig(Section):
     """Keep only as many sites of each element as the composition has atoms, those with the largest coefficients."""
     support_shape: tuple[_Sites, _Sites, _Sites] | None = None
     """Box of sites in the middle of the grid that may hold density; None: the whole grid."""
-    n_iterations: int = Field(default=500, ge=1)
+    n_iterations: int = Field(default=600, ge=1)
     """Iterations of a start, those of error reduction included."""
-    n_error_reduction: int = Field(default=50, ge=0)
+    n_error_reduction: int = Field(default=100, ge=0)
     """Last iterations, which set what breaks the constraints to 0 instead of feeding it back, and only descend."""
     beta: float = Field(default=0.9, gt=0, le=2)
     """Feedback of what breaks the constraints."""
-    regularization: float = Field(default=0.1, gt=0)
+    regularization: float = Field(default=0.05, gt=0)
     """Tikhonov's parameter of the projection onto measured moduli, relative to the power of the strongest combination
     of detectors. Without it, detectors whose waves nearly agree would ask for huge densities."""
-    first_excess: float = Field(default=4.0, ge=1)
+    first_excess: float = Field(default=20.0, ge=1)
     """With `sparse`: how many times the wanted number of sites is kept at first; the number falls to the wanted one
     over the iterations before error reduction, quadratically."""
     share_sites: bool = False

@@ -233,7 +233,7 @@ def _try_replacement(
 @numba.njit(cache=True, parallel=True)
 def try_replacements(
     columns: NDArray[np.float64],
-    start: NDArray[np.float64],
+    amplitude: NDArray[np.float64],
     slot: NDArray[np.int64],
     candidate: NDArray[np.float64],
     weight: NDArray[np.float64],
@@ -242,7 +242,6 @@ def try_replacements(
     rule: int,
     n_steps: int,
     tolerance: float,
-    fitted: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Fit amplitudes with one atom's wave replaced, for each of several candidates; return their objectives.
 
@@ -253,19 +252,16 @@ def try_replacements(
     ----------
     columns : ndarray of float64, `(n_atoms, 2, n)`
         Waves of the present atoms.
-    start : ndarray of float64, `(n_candidates, n_atoms)`
-        Amplitudes that each fit starts from.
+    amplitude : ndarray of float64, `(n_candidates, n_atoms)`
+        Amplitudes that each fit starts from; replaced by the fitted ones.
     slot : ndarray of int64, `(n_candidates,)`
         Atom whose wave each candidate replaces.
     candidate : ndarray of float64, `(n_candidates, 2, n)`
         Waves of the candidates.
     weight, measured, positive, rule, n_steps, tolerance
         As for :func:`fit_amplitudes`.
-    fitted : ndarray of float64, `(n_candidates, n_atoms)`
-        Fitted amplitudes, written.
     """
     objective = np.empty(len(slot))
-    fitted[:] = start
     for number in numba.prange(len(slot)):
         objective[number] = _try_replacement(
             columns,
@@ -277,6 +273,6 @@ def try_replacements(
             rule,
             n_steps,
             tolerance,
-            fitted[number],
+            amplitude[number],
         )
     return objective
