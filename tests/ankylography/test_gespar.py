@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewphoton.ankylography.gespar import recover_by_gespar
-from fewphoton.ankylography.gespar_search import GesparSearch
+from fewphoton.ankylography.gespar_search import GesparSearch, SiteAtoms
 from fewphoton.ankylography.sparse_problem import SparseProblem
 from fewphoton.config.gespar import GesparConfig
 from fewphoton.data.position_grid import PositionGrid
@@ -127,6 +127,20 @@ def test_a_swap_is_the_best_of_all_single_exchanges_that_are_tried():
     swapped = search.swap()
     assert swapped == (min(moves) < before * (1 - 1e-9))
     assert search.atoms.objective == pytest.approx(min(before, min(moves)), rel=1e-9)
+
+
+def test_amplitudes_end_above_0_and_in_the_majority_s_sign():
+    """-x explains what x does; one atom against the others is none."""
+    shot, _, kind, site = site_shot(4, {"C": 3, "O": 1})
+    problem = SparseProblem.of(shot, PositionGrid(SPACING, (5, 5, 5)), "none", 0.2)
+    search = GesparSearch(problem, config(box=5), np.random.default_rng(1))
+    columns = problem.columns(kind, site)
+    search.atoms = SiteAtoms(kind, site, np.array([-1.1, -0.9, -1.0, -1.0]), columns, np.inf)
+    finished = search.finished()
+    np.testing.assert_allclose(finished.amplitude, 1.0, atol=1e-6)
+    assert finished.objective < 1e-9 * (shot.intensity_electron2**2).sum()
+    search.atoms = SiteAtoms(kind, site, np.array([-1.1, 0.4, -1.0, -1.0]), columns, np.inf)
+    assert search.finished().amplitude.min() >= 0
 
 
 def test_the_seed_determines_the_molecules():
