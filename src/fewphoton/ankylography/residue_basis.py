@@ -54,9 +54,7 @@ class Moves:
         everything = np.ones((2, len(chain)), dtype=bool)
         moving = np.array([torsion.moving for torsion in torsions]).reshape(len(torsions), len(chain))
         bond = [torsion.dihedral[1:3] for torsion in torsions] + [(TURN, -1)] * 2
-        return cls(
-            np.array(bond), np.concatenate([moving, everything]), np.concatenate([~moving, everything])
-        )
+        return cls(np.array(bond), np.concatenate([moving, everything]), np.concatenate([~moving, everything]))
 
     @classmethod
     def free(cls, chain: PeptideChain) -> Moves:
@@ -142,7 +140,9 @@ def residue_frame(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the place of CA `(3,)` and a right-handed frame `(3, 3)`, in columns, of N, CA and C of a residue."""
     own = np.flatnonzero(chain.residue == residue)
-    nitrogen, ca, carbon = (place[own[[chain.atom_name[atom] for atom in own].index(name)]] for name in ("N", "CA", "C"))
+    nitrogen, ca, carbon = (
+        place[own[[chain.atom_name[atom] for atom in own].index(name)]] for name in ("N", "CA", "C")
+    )
     x = (nitrogen - ca) / np.linalg.norm(nitrogen - ca)
     z = np.cross(x, carbon - ca)
     z /= np.linalg.norm(z)

@@ -70,15 +70,9 @@ class DistanceRestraints:
     @classmethod
     def of(cls, chain: PeptideChain, bond_sigma_angstrom: float, angle_sigma_angstrom: float) -> DistanceRestraints:
         """Return those of a chain's bonds and of atoms bonded to the same third."""
-        near: list[set[int]] = [set() for _ in range(len(chain))]
-        for a, b in chain.bond.tolist():
-            near[a].add(b)
-            near[b].add(a)
-        bonded = {(min(a, b), max(a, b)) for a, b in chain.bond.tolist()}
-        angled = {(a, c) for others in near for a in others for c in others if a < c} - bonded
-        pair = np.array(sorted(bonded) + sorted(angled))
+        pair, n_bonds = chain.neighbour_pairs()
         vector = chain.position_angstrom[pair[:, 0]] - chain.position_angstrom[pair[:, 1]]
-        sigma = np.repeat([bond_sigma_angstrom, angle_sigma_angstrom], [len(bonded), len(angled)])
+        sigma = np.repeat([bond_sigma_angstrom, angle_sigma_angstrom], [n_bonds, len(pair) - n_bonds])
         return cls(pair, np.linalg.norm(vector, axis=1), sigma)
 
     def deviations(self, place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -193,7 +187,7 @@ def refine(
         ridge = _RIDGE * np.trace(normal)
         for _ in range(_TRIALS):
             matrix = normal + np.diag(damping * np.diag(normal) + ridge)
-            step = -np.linalg.solve(matrix, gradient)
+            step = np.asarray(-np.linalg.solve(matrix, gradient), dtype=np.float64)
             trial = place + step.reshape(-1, 3) if motions is None else motions.moved(place, step)
             trial_residual = residuals(trial)
             trial_total = float(trial_residual @ trial_residual)

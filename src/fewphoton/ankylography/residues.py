@@ -36,7 +36,8 @@ _TORSION_STAGES = ((1.0, 1.0), (1.5, 1.0))
 _ATOM_STAGES = ((1.0, 0.3), (1.5, 0.3))
 """Largest scattering vectors and model errors of the refinement's stages, relative to the search's."""
 _LIGHT_GROUP = 4
-_GROUP_TURNS_DEG = (60.0, 120.0, 180.0, 240.0, 300.0)
+_GROUP_TURNS_DEG = (120.0, 180.0, 240.0)
+_GROUP_TRIALS = 8
 _GROUP_DETECTORS = 1500
 _GROUP_ITERATIONS = 8
 _SAME_ANGSTROM = 0.3
@@ -102,9 +103,7 @@ class _Search:
     ) -> None:
         self._shot, self._config, self._stop, self._say = shot, config, stop, say
         self._rng = np.random.default_rng(seed)
-        names = config.sequence or tuple(
-            name for name, count in sorted(config.residues.items()) for _ in range(count)
-        )
+        names = config.sequence or tuple(name for name, count in sorted(config.residues.items()) for _ in range(count))
         self._names = names
         chain = PeptideChain.build(names)
         composition = Counter(chain.element)
@@ -132,7 +131,9 @@ class _Search:
         noise = 1 / noise_weights(self._shot, self._mean)
         weight = 1 / (noise + (model_error * self._mean) ** 2)
         model = ForwardModel(
-            self._model.q_inv_angstrom[chosen], self._model.elements, np.ascontiguousarray(self._model.factor[:, chosen])
+            self._model.q_inv_angstrom[chosen],
+            self._model.elements,
+            np.ascontiguousarray(self._model.factor[:, chosen]),
         )
         return WeightedIntensities(model, self._shot.intensity_electron2[chosen], weight[chosen])
 
@@ -207,17 +208,13 @@ class _Search:
                 break
         return best, float(misfit[0])
 
-    def _misfit(self, kind: NDArray[np.int64], place: NDArray[np.float64]) -> float:
-        data = self._search
-        return float(data.weight @ (data.model.intensity(place, kind) - data.intensity) ** 2)
-
     def _exchanged(
         self, chain: PeptideChain, kind: NDArray[np.int64], place: NDArray[np.float64], temperature: float
     ) -> NDArray[np.float64]:
         """Exchange two residues, by Metropolis's rule."""
         first, second = self._rng.choice(len(chain.sequence), 2, replace=False)
         trial = exchanged(chain, place, int(first), int(second))
-        rise = self._misfit(kind, trial) - self._misfit(kind, place)
+        rise = _misfit(self._search, kind, trial) - _misfit(self._search, kind, place)
         return trial if self._rng.random() < np.exp(-max(rise, 0.0) / temperature) else place
 
     def _relocated(
@@ -232,7 +229,7 @@ class _Search:
         turned = np.concatenate([group[None], np.einsum("kij,aj->kai", drawn, group)])
         waves = np.stack([model.amplitude(one, kind[own]) for one in turned])
         misfit = self._maps.misfits(model.amplitude(place[~own], kind[~own]), waves)
-        stay = self._misfit(kind, place)
+        stay = _misfit(self._search, kind, place)
         chance = np.exp((min(stay, float(misfit.min())) - misfit.astype(np.float64).ravel()) / temperature)
         total = np.cumsum(chance)
         leave = np.exp((min(stay, float(misfit.min())) - stay) / temperature)
@@ -282,19 +279,23 @@ class _Search:
             return solution
         chain, restraints = solution.chain, self._restraints(solution.chain)
         kind = self._model.kinds(chain.element)
-        floor = self._floor(len(chain))
         improved = True
-        while improved and solution.reduced_chi2 > floor and not self._stop():
+        while improved and not self._stop():
             improved = False
             full = self._noise_weighted(solution.place, kind)
             some = _thinned(full, _GROUP_DETECTORS)
             _, present = refine(some, kind, solution.place, None, restraints, _GROUP_ITERATIONS)
-            trials = []
-            for torsion in chain.torsions:
-                for angle in _GROUP_TURNS_DEG:
-                    turned = _turned_group(torsion, solution.place, angle)
-                    if turned is not None:
-                        trials.append(refine(some, kind, turned, None, restraints, _GROUP_ITERATIONS))
+            turned = [
+                place
+                for torsion in chain.torsions
+                for angle in _GROUP_TURNS_DEG
+                if (place := _turned_group(torsion, solution.place, angle)) is not None
+                and not _same(solution, _Solution(chain, place, solution.reduced_chi2))
+            ]
+            turned.sort(key=lambda place: _misfit(some, kind, place))
+            trials = [
+                refine(some, kind, place, None, restraints, _GROUP_ITERATIONS) for place in turned[:_GROUP_TRIALS]
+            ]
             place, misfit = min(trials, key=lambda trial: trial[1], default=(solution.place, np.inf))
             if misfit < present:
                 trial = self._solution(chain, refine(full, kind, place, restraints=restraints)[0])
@@ -360,6 +361,10 @@ def _turned_group(torsion: Torsion, place: NDArray[np.float64], angle_deg: float
     # Turning the other side instead: the same shape, moved back as a whole.
     whole = Torsion("whole", 0, torsion.dihedral, np.ones(len(place), dtype=bool))
     return whole.turned(turned, -angle_deg)
+
+
+def _misfit(data: WeightedIntensities, kind: NDArray[np.int64], place: NDArray[np.float64]) -> float:
+    return float(data.weight @ (data.model.intensity(place, kind) - data.intensity) ** 2)
 
 
 def _same(one: _Solution, other: _Solution) -> bool:

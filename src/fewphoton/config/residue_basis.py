@@ -67,7 +67,7 @@ class ResidueBasisConfig(Section):
 
     sequence: tuple[str, ...] = ()
     """Three-letter codes from the amine end, where the sequence is known."""
-    residues: dict[str, int] = {}
+    residues: dict[str, int] = Field(default={})
     """How often each amino acid occurs, where only that is known; all sequences are tried then."""
     joined: bool = True
     """Residues are joined by trans peptide bonds throughout; False: each moves alone in the search."""

@@ -182,6 +182,16 @@ class PeptideChain:
             position = found[key].turned(position, angle - found[key].angle_deg(position))
         return position
 
+    def neighbour_pairs(self) -> tuple[NDArray[np.int64], int]:
+        """Return pairs of bonded atoms, then of atoms bonded to the same third, `(n, 2)`; and how many come first."""
+        near: list[set[int]] = [set() for _ in range(len(self))]
+        for a, b in self.bond.tolist():
+            near[a].add(b)
+            near[b].add(a)
+        bonded = {(min(a, b), max(a, b)) for a, b in self.bond.tolist()}
+        angled = {(a, c) for others in near for a in others for c in others if a < c} - bonded
+        return np.array(sorted(bonded) + sorted(angled), dtype=np.int64).reshape(-1, 2), len(bonded)
+
     def molecule(self) -> Molecule:
         """Return the atoms without their names and bonds."""
         return Molecule(self.element, self.position_angstrom, np.ones(len(self)), np.zeros(len(self)))

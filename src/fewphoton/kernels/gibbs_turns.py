@@ -1,4 +1,4 @@
-"""Gibbs sampling of a molecule's shape: bonds turn, and parts turn and shift, each to one of many candidates at once."""
+"""Gibbs sampling of a molecule's shape: bonds turn and parts move, each to one of many candidates at once."""
 
 from __future__ import annotations
 

@@ -65,9 +65,7 @@ def add_wave(
         part = turns - ((turns + _ROUNDER) - _ROUNDER)
         square = part * part
         sine = part * (_S0 + square * (_S1 + square * (_S2 + square * (_S3 + square * (_S4 + square * _S5)))))
-        cosine = _C0 + square * (
-            _C1 + square * (_C2 + square * (_C3 + square * (_C4 + square * (_C5 + square * _C6))))
-        )
+        cosine = _C0 + square * (_C1 + square * (_C2 + square * (_C3 + square * (_C4 + square * (_C5 + square * _C6)))))
         real[n] += factor[n] * cosine
         imaginary[n] += factor[n] * sine
 
