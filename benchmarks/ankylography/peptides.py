@@ -100,7 +100,9 @@ def main() -> None:
     for name in options.molecules:
         sequence, truth = molecules()[name]
         known = {"residues": dict(Counter(sequence))} if options.composition_only else {"sequence": sequence}
-        config = ResidueBasisConfig(**known, joined=not options.free)
+        # Free residues have more to search, and longer annealings paid there.
+        anneal = {"sweeps": 2400} if options.free else {}
+        config = ResidueBasisConfig(**known, joined=not options.free, anneal=anneal)
         for model in options.models:
             for noise in options.noise:
                 group = []

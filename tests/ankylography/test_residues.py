@@ -19,7 +19,7 @@ from fewphoton.errors import DataError
 from fewphoton.simulate.peptide import build_peptide
 
 SEQUENCE = ("GLY", "ALA")
-ANNEAL = AnnealConfig(sweeps=300, restarts=30, largest_detectors=300)
+ANNEAL = AnnealConfig(sweeps=300, restarts=30, largest_detectors=250)
 
 
 def truth() -> Molecule:
@@ -29,7 +29,7 @@ def truth() -> Molecule:
 def shot_of(molecule: Molecule, noise_level: float = 1e-4, photons: float | None = None) -> tuple[Shot, np.ndarray]:
     rng = np.random.default_rng(8)
     place = molecule.position_angstrom @ random_orientation(rng).T
-    q = ewald_sphere(1.0, 1200)
+    q = ewald_sphere(1.0, 1000)
     composition = dict(Counter(molecule.element))
     model = ForwardModel.build(q, tuple(composition), "sphere")
     intensity = model.intensity(place, model.kinds(molecule.element))
@@ -74,9 +74,9 @@ def test_sequence_is_found_from_the_residues() -> None:
 def test_free_residues_find_their_places() -> None:
     shot, place = shot_of(truth())
     config = ResidueBasisConfig(
-        sequence=SEQUENCE, joined=False, anneal=ANNEAL, relocation=RelocationConfig(box_angstrom=10)
+        sequence=SEQUENCE, joined=False, anneal=ANNEAL, relocation=RelocationConfig(every_sweeps=4, box_angstrom=10)
     )
-    found = recover_by_residues(shot, config, 3, lambda: False, lambda _: None)
+    found = recover_by_residues(shot, config, 1, lambda: False, lambda _: None)
     assert largest_error(found[0].molecule, truth(), place) < 0.1
 
 

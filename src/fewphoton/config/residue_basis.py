@@ -39,7 +39,7 @@ class AnnealConfig(Section):
 class RelocationConfig(Section):
     """Moves of one free residue anywhere: its exact misfit at every site of a grid, in many orientations."""
 
-    every_sweeps: int = Field(default=4, ge=1)
+    every_sweeps: int = Field(default=12, ge=1)
     """Sweeps between two relocations."""
     orientations: int = Field(default=12, ge=1)
     """Orientations tried at a time; one of them is the present one."""
