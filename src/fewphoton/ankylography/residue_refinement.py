@@ -50,6 +50,22 @@ class WeightedIntensities:
     def __len__(self) -> int:
         return len(self.intensity)
 
+    def misfit(self, kind: NDArray[np.int64], place: NDArray[np.float64]) -> float:
+        """Return sum w (|F|² - I)² of atoms at ``place`` `(n_atoms, 3)`."""
+        return float(self.weight @ (self.model.intensity(place, kind) - self.intensity) ** 2)
+
+    def thinned(self, largest: int) -> WeightedIntensities:
+        """Return at most ``largest`` of the detectors, evenly taken."""
+        if len(self) <= largest:
+            return self
+        chosen = np.arange(largest) * len(self) // largest
+        model = ForwardModel(
+            self.model.q_inv_angstrom[chosen],
+            self.model.elements,
+            np.ascontiguousarray(self.model.factor[:, chosen]),
+        )
+        return WeightedIntensities(model, self.intensity[chosen], self.weight[chosen])
+
 
 @dataclass(frozen=True, eq=False)
 class DistanceRestraints:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from fewphoton.ankylography.forward_model import ForwardModel
+from fewphoton.ankylography.light_groups import same_atoms, turn_light_group
 from fewphoton.ankylography.residue_basis import Moves, TranslationMap, exchanged, random_orientation
 from fewphoton.ankylography.residue_refinement import DistanceRestraints, Motions, WeightedIntensities, refine
 from fewphoton.config.residue_basis import RelocationConfig, ResidueBasisConfig
 from fewphoton.data.molecule import Molecule
 from fewphoton.data.orientations import Orientations
-from fewphoton.data.peptide_chain import PeptideChain, Torsion
+from fewphoton.data.peptide_chain import PeptideChain
 from fewphoton.data.recovered_molecule import RecoveredMolecule
 from fewphoton.data.shot import Shot
 from fewphoton.errors import DataError
@@ -35,12 +35,6 @@ _PROMISING = 1.5
 _TORSION_STAGES = ((1.0, 1.0), (1.5, 1.0))
 _ATOM_STAGES = ((1.0, 0.3), (1.5, 0.3))
 """Largest scattering vectors and model errors of the refinement's stages, relative to the search's."""
-_LIGHT_GROUP = 4
-_GROUP_TURNS_DEG = (120.0, 180.0, 240.0)
-_GROUP_TRIALS = 8
-_GROUP_DETECTORS = 1500
-_GROUP_ITERATIONS = 8
-_SAME_ANGSTROM = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +208,7 @@ class _Search:
         """Exchange two residues, by Metropolis's rule."""
         first, second = self._rng.choice(len(chain.sequence), 2, replace=False)
         trial = exchanged(chain, place, int(first), int(second))
-        rise = _misfit(self._search, kind, trial) - _misfit(self._search, kind, place)
+        rise = self._search.misfit(kind, trial) - self._search.misfit(kind, place)
         return trial if self._rng.random() < np.exp(-max(rise, 0.0) / temperature) else place
 
     def _relocated(
@@ -229,7 +223,7 @@ class _Search:
         turned = np.concatenate([group[None], np.einsum("kij,aj->kai", drawn, group)])
         waves = np.stack([model.amplitude(one, kind[own]) for one in turned])
         misfit = self._maps.misfits(model.amplitude(place[~own], kind[~own]), waves)
-        stay = _misfit(self._search, kind, place)
+        stay = self._search.misfit(kind, place)
         chance = np.exp((min(stay, float(misfit.min())) - misfit.astype(np.float64).ravel()) / temperature)
         total = np.cumsum(chance)
         leave = np.exp((min(stay, float(misfit.min())) - stay) / temperature)
@@ -274,40 +268,27 @@ class _Search:
         return _Solution(chain, place, float(misfit.mean()))
 
     def _regrouped(self, solution: _Solution) -> _Solution:
-        """Turn light groups (amine, carboxyl, methyl, hydroxyl) to other angles as long as that lowers the misfit."""
+        """Turn light groups to other angles as long as that lowers the misfit."""
         if not self._config.refinement.atoms:
             return solution
         chain, restraints = solution.chain, self._restraints(solution.chain)
         kind = self._model.kinds(chain.element)
-        improved = True
-        while improved and not self._stop():
-            improved = False
-            full = self._noise_weighted(solution.place, kind)
-            some = _thinned(full, _GROUP_DETECTORS)
-            _, present = refine(some, kind, solution.place, None, restraints, _GROUP_ITERATIONS)
-            turned = [
-                place
-                for torsion in chain.torsions
-                for angle in _GROUP_TURNS_DEG
-                if (place := _turned_group(torsion, solution.place, angle)) is not None
-                and not _same(solution, _Solution(chain, place, solution.reduced_chi2))
-            ]
-            turned.sort(key=lambda place: _misfit(some, kind, place))
-            trials = [
-                refine(some, kind, place, None, restraints, _GROUP_ITERATIONS) for place in turned[:_GROUP_TRIALS]
-            ]
-            place, misfit = min(trials, key=lambda trial: trial[1], default=(solution.place, np.inf))
-            if misfit < present:
-                trial = self._solution(chain, refine(full, kind, place, restraints=restraints)[0])
-                if trial.reduced_chi2 < solution.reduced_chi2:
-                    solution, improved = trial, True
+        while not self._stop():
+            data = self._noise_weighted(solution.place, kind)
+            place = turn_light_group(data, kind, chain, solution.place, restraints)
+            if place is None:
+                break
+            trial = self._solution(chain, refine(data, kind, place, restraints=restraints)[0])
+            if trial.reduced_chi2 >= solution.reduced_chi2:
+                break
+            solution = trial
         return solution
 
     def _with(self, found: list[_Solution], solution: _Solution) -> list[_Solution]:
         """Return the best distinct solutions with a new one among them."""
         kept: list[_Solution] = []
         for one in sorted([*found, solution], key=lambda each: each.reduced_chi2):
-            if not any(_same(one, other) for other in kept):
+            if not any(same_atoms(one.chain.element, one.place, other.chain.element, other.place) for other in kept):
                 kept.append(one)
         return kept[: self._config.solutions]
 
@@ -339,46 +320,6 @@ def _draws(rng: np.random.Generator, n_steps: int) -> NDArray[np.float64]:
     draw[:, 7:] = rng.standard_normal((n_steps, 3))
     draw[rng.random(n_steps) < _ALONG_BEAM, 7:9] = 0.0
     return draw
-
-
-def _thinned(data: WeightedIntensities, largest: int) -> WeightedIntensities:
-    if len(data) <= largest:
-        return data
-    chosen = np.arange(largest) * len(data) // largest
-    model = ForwardModel(data.model.q_inv_angstrom[chosen], data.model.elements, data.model.factor[:, chosen])
-    return WeightedIntensities(model, data.intensity[chosen], data.weight[chosen])
-
-
-def _turned_group(torsion: Torsion, place: NDArray[np.float64], angle_deg: float) -> NDArray[np.float64] | None:
-    """Turn the smaller side of a bond; None where neither side is a light group."""
-    behind = int(torsion.moving.sum())
-    before = len(place) - behind - 2
-    if min(behind, before) > _LIGHT_GROUP:
-        return None
-    turned = torsion.turned(place, angle_deg)
-    if behind <= before:
-        return turned
-    # Turning the other side instead: the same shape, moved back as a whole.
-    whole = Torsion("whole", 0, torsion.dihedral, np.ones(len(place), dtype=bool))
-    return whole.turned(turned, -angle_deg)
-
-
-def _misfit(data: WeightedIntensities, kind: NDArray[np.int64], place: NDArray[np.float64]) -> float:
-    return float(data.weight @ (data.model.intensity(place, kind) - data.intensity) ** 2)
-
-
-def _same(one: _Solution, other: _Solution) -> bool:
-    """Whether two solutions have like atoms in the same places, up to a shift and an inversion of the whole."""
-    elements, others = np.array(one.chain.element), np.array(other.chain.element)
-    here = one.place - one.place.mean(axis=0)
-    there = other.place - other.place.mean(axis=0)
-    for sign in (1, -1):
-        gap = np.linalg.norm(here[:, None] - sign * there, axis=2)
-        gap[elements[:, None] != others] = np.inf
-        cost = np.where(np.isfinite(gap), gap**2, 1e6)
-        if gap[linear_sum_assignment(cost)].max() < _SAME_ANGSTROM:
-            return True
-    return False
 
 
 def _recovered(solution: _Solution) -> RecoveredMolecule:

@@ -77,7 +77,7 @@ class ResidueBasisConfig(Section):
     """Relocations of residues that are not joined."""
     refinement: ResidueRefinementConfig = ResidueRefinementConfig()
     """Refinement."""
-    floor_sigmas: Positive = 2.0
+    floor_sigmas: Positive = 3.0
     """The noise floor is reached when reduced chi² lies less than so many standard deviations above its
     expectation."""
     solutions: int = Field(default=5, ge=1)
