@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.light_groups import same_atoms, turn_light_group
+from fewphoton.ankylography.misfit_weights import noise_variance, wilson_intensity
 from fewphoton.ankylography.residue_basis import Moves, TranslationMap, exchanged, random_orientation
 from fewphoton.ankylography.residue_refinement import DistanceRestraints, Motions, WeightedIntensities, refine
 from fewphoton.config.residue_basis import RelocationConfig, ResidueBasisConfig
-from fewphoton.data.molecule import Molecule
 from fewphoton.data.orientations import Orientations
 from fewphoton.data.peptide_chain import PeptideChain
 from fewphoton.data.recovered_molecule import RecoveredMolecule
@@ -83,7 +84,7 @@ def recover_by_residues(
 def noise_weights(shot: Shot, model_electron2: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 / variance, `(n,)`, where the true intensities are ``model_electron2``; one photon at least counts."""
     least = 0.0 if shot.photons_per_electron2 is None else 1 / shot.photons_per_electron2
-    return np.asarray(1 / shot.variance(np.maximum(model_electron2, least)))
+    return np.asarray(1 / noise_variance(shot, np.maximum(model_electron2, least)))
 
 
 class _Search:
@@ -107,7 +108,7 @@ class _Search:
             )
         self._model = ForwardModel.of(shot)
         self._length = np.linalg.norm(shot.q_inv_angstrom, axis=1)
-        self._mean = (self._model.factor[self._model.kinds(chain.element)] ** 2).sum(axis=0)
+        self._mean = wilson_intensity(shot, self._model)
         anneal = config.anneal
         self._search = self._band(anneal.largest_q_inv_angstrom, anneal.model_error, anneal.largest_detectors)
         self._rotations = Orientations.over_rotation_group(config.relocation.rotation_level).matrices()
@@ -153,7 +154,7 @@ class _Search:
                     break
             if self._stop():
                 break
-        return [_recovered(one) for one in found]
+        return [self._recovered(one) for one in found]
 
     def _sequence(self) -> tuple[str, ...]:
         if self._config.sequence:
@@ -284,6 +285,17 @@ class _Search:
             solution = trial
         return solution
 
+    def _recovered(self, solution: _Solution) -> RecoveredMolecule:
+        chain, place = solution.chain, solution.place - solution.place.mean(axis=0)
+        kind = self._model.kinds(chain.element)
+        variance = 1 / noise_weights(self._shot, self._model.intensity(place, kind))
+        try:
+            information = fisher_information(self._model, variance, place, kind)
+            errors = CramerRaoBound.of(information, len(chain)).standard_error_angstrom
+        except DataError:
+            errors = None
+        return RecoveredMolecule(chain.with_position(place).molecule(), solution.reduced_chi2, errors)
+
     def _with(self, found: list[_Solution], solution: _Solution) -> list[_Solution]:
         """Return the best distinct solutions with a new one among them."""
         kept: list[_Solution] = []
@@ -320,10 +332,3 @@ def _draws(rng: np.random.Generator, n_steps: int) -> NDArray[np.float64]:
     draw[:, 7:] = rng.standard_normal((n_steps, 3))
     draw[rng.random(n_steps) < _ALONG_BEAM, 7:9] = 0.0
     return draw
-
-
-def _recovered(solution: _Solution) -> RecoveredMolecule:
-    n = len(solution.chain)
-    place = solution.place - solution.place.mean(axis=0)
-    molecule = Molecule(solution.chain.element, place, np.ones(n), np.zeros(n))
-    return RecoveredMolecule(molecule, solution.reduced_chi2)

@@ -35,7 +35,8 @@ _C0, _C1, _C2, _C3, _C4, _C5, _C6 = (
 )
 
 
-@numba.njit(cache=True, fastmath={"contract", "nsz"})
+# Strict arithmetic: reordered sums would undo the rounding of the phase.
+@numba.njit(cache=True)
 def add_wave(
     q: NDArray[np.float32],
     place: NDArray[np.float64],
