@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fewphoton.ankylography.gespar import recover_by_gespar
 from fewphoton.ankylography.hio import recover_by_hio
 from fewphoton.ankylography.recover_by_tempering import recover_by_tempering
+from fewphoton.ankylography.residues import recover_by_residues
 from fewphoton.ankylography.search_state import SearchMemory
 from fewphoton.config.recover_molecule import RecoverMoleculeConfig
 from fewphoton.data import Shot
@@ -59,6 +60,9 @@ def recover(
     if config.method == "hybrid_input_output":
         assert config.hybrid_input_output is not None
         return recover_by_hio(shot, config.hybrid_input_output, config.seed, stop, say)
+    if config.method == "residues":
+        assert config.residues is not None
+        return recover_by_residues(shot, config.residues, config.seed, stop, say)
     return recover_by_tempering(
         shot, config.fewphoton, config.seed, stop, say, threads, anywhere=anywhere, rank=rank, memory=memory
     )
