@@ -7,4 +7,5 @@ rule all:
         [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED + ROTATED else [],
         [f"{RESULTS}/published.csv"] if RUN.published else [],
         separation_results(),
+        ankylography_results(),
         all_figures(),

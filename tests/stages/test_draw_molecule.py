@@ -186,8 +186,9 @@ def test_precision_of_solved_molecules(monkeypatch, tmp_path, scores):
     assert len(points.get_xdata()) == 16
     assert figure.axes[0].get_xlabel() == "noise level N"
     assert len(rows) == 4
-    with pytest.raises(DataError, match="no molecule was solved"):
-        drawn(monkeypatch, tmp_path, scores, figure="precision", only={"method": "GESPAR", "n_atoms": 20})
+    none, rows = drawn(monkeypatch, tmp_path, scores, figure="precision", only={"method": "GESPAR", "n_atoms": 20})
+    assert [axes.texts[-1].get_text() for axes in none.axes] == ["no molecule was solved"] * 2
+    assert {row["success_rate"] for row in rows} == {"0.0"}
 
 
 def test_time_to_solution(monkeypatch, tmp_path, scores):

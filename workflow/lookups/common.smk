@@ -56,15 +56,15 @@ REFERENCED = [
 ]
 
 
-wildcard_constraints:
-    dataset="|".join(RUN.datasets),
-    grid="|".join(GRIDS),
-    point="[^/]+",
-
-
 def only(names):
     """Return a wildcard pattern that matches the given names, and nothing where there are none."""
     return "|".join(names) or "(?!)"
+
+
+wildcard_constraints:
+    dataset=only(RUN.datasets),
+    grid="|".join(GRIDS),
+    point="[^/]+",
 
 
 def section_of(stage):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from fewphoton.config.ankylography import AnkylographyConfig
 from fewphoton.config.dataset import DatasetConfig
 from fewphoton.config.evaluate import EvaluateConfig
 from fewphoton.config.evaluate_rotations import EvaluateRotationsConfig
 from fewphoton.config.frames import AddBackgroundConfig, CollapseConfig, CountPhotonsConfig, ThinConfig
 from fewphoton.config.reconstruct import AssembleConfig, ReconstructConfig
-from fewphoton.config.section import Section
+from fewphoton.config.section import Name, Section
 from fewphoton.config.separation import (
     DensifyConfig,
     FindPeaksConfig,
@@ -21,8 +22,6 @@ from fewphoton.config.separation import (
     SparsifyConfig,
     VetoConfig,
 )
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class StagesConfig(Section):
@@ -68,8 +67,10 @@ class RunConfig(Section):
     """Headline of the report."""
     data_dir: Path | None = None
     """Folder with local copies of public data sets; the environment variable FEWPHOTON_DATA names it as well."""
-    datasets: dict[Name, DatasetConfig] = Field(min_length=1)
+    datasets: dict[Name, DatasetConfig] = Field(default_factory=dict)
     """Datasets by name; every stage runs on every dataset."""
+    ankylography: AnkylographyConfig | None = None
+    """Optional: molecules recovered from single shots. A run needs datasets, or this, or both."""
     stages: StagesConfig = StagesConfig()
     """Parameters of the stages."""
     sweep: Grid | dict[Name, Grid] = Field(default_factory=dict)
@@ -114,6 +115,15 @@ class RunConfig(Section):
         """Return the parameters of reconstruct for a dataset: those of the stage, but for keys that it replaces."""
         given = self.stages.reconstruct.model_dump(mode="json") | self.datasets[dataset].reconstruct
         return ReconstructConfig.model_validate(given)
+
+    @model_validator(mode="after")
+    def _something_runs(self) -> RunConfig:
+        if not self.datasets and self.ankylography is None:
+            raise ValueError("datasets: a run needs at least one dataset, or the section ankylography")
+        taken = [name for name in ("molecules", "studies") if name in self.datasets]
+        if taken and self.ankylography is not None:
+            raise ValueError(f"datasets: {taken[0]!r} is a folder of ankylography; choose another name")
+        return self
 
     @model_validator(mode="after")
     def _spots_need_densified_frames(self) -> RunConfig:

@@ -159,17 +159,18 @@ class Precision:
 def draw_precision(series: Sequence[Precision], x_label: str) -> Figure:
     """Draw rms errors beside the Cramér-Rao bound, and their ratio: 1 is as good as any unbiased method can be.
 
-    Points are recoveries, lines their medians; the bound is the dashed line of the same colour.
+    Points are recoveries, lines their medians; the bound is the dashed line of the same colour. Without any series the
+    axes say that there is nothing to draw.
 
     Raises
     ------
     DataError
-        If no recovery has an error above 0 at a place above 0.
+        If there are recoveries, but none has an error above 0 at a place above 0.
     """
     known = [
         (one.x > 0) & np.isfinite(one.x) & (one.rms_angstrom > 0) & np.isfinite(one.rms_angstrom) for one in series
     ]
-    if not any(chosen.any() for chosen in known):
+    if series and not any(chosen.any() for chosen in known):
         raise DataError("no recovery has a position error above 0 at a noise level above 0")
     figure = style.new_figure(style.PAGE_MM, 68.0)
     left, right = figure.subplots(1, 2)
@@ -195,14 +196,18 @@ def draw_precision(series: Sequence[Precision], x_label: str) -> Figure:
     right.axhline(1.0, color=style.QUIET, linestyle=(0, (4, 3)), linewidth=0.9)
     left.set_ylabel("rms error of matched atoms (Å)")
     right.set_ylabel("rms error / Cramér-Rao bound")
-    left.set_yscale("log")
+    if series:
+        left.set_yscale("log")
     for axes, name in ((left, "a"), (right, "b")):
-        axes.set_xscale("log")
+        if series:
+            axes.set_xscale("log")
         axes.set_xlabel(x_label)
         axes.grid(axis="y")
         style.bare_spines(axes)
         style.letter(axes, name)
-    right.set_ylim(0, max(2.0, _top([one.rms_over_bound for one in series])))
+        if not series:
+            axes.text(0.5, 0.5, "no molecule was solved", transform=axes.transAxes, ha="center", va="bottom")
+    right.set_ylim(0, max(2.0, _top([np.ones(1), *(one.rms_over_bound for one in series)])))
     left.legend(loc="best")
     return figure
 

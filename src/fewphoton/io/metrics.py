@@ -26,10 +26,20 @@ def _plain(name: str, value: Any) -> Value:
     raise DataError(f"metric {name}: expected a number, a word or nothing, found {type(value).__name__}")
 
 
+def plain_record(record: Mapping[str, Any]) -> dict[str, Value]:
+    """Return a flat record as JSON takes it; numbers that are not finite become None.
+
+    Raises
+    ------
+    DataError
+        If a value is neither a number nor a word.
+    """
+    return {name: _plain(name, value) for name, value in record.items()}
+
+
 def write_metrics(path: Path | str, record: Mapping[str, Any]) -> None:
     """Write one flat record as JSON; numbers that are not finite become null."""
-    plain = {name: _plain(name, value) for name, value in record.items()}
-    write_text(path, json.dumps(plain, indent=2) + "\n")
+    write_text(path, json.dumps(plain_record(record), indent=2) + "\n")
 
 
 def read_metrics(path: Path | str) -> dict[str, Value]:
@@ -49,7 +59,7 @@ def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _plain(name, value) for name, value in row.items()} for row in rows)
+    writer.writerows(plain_record(row) for row in rows)
     write_text(path, buffer.getvalue())
 
 

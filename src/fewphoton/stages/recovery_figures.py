@@ -106,8 +106,6 @@ def _draw_precision(rows: _Rows, config: DrawMoleculeConfig) -> tuple[style.Figu
     merits = ("rms_matched_angstrom", "rms_over_bound")
     table = aggregate(rows, tuple(dict.fromkeys((*config.series, x))), merits, config.success)
     solved = [row for row, value in zip(rows, column_numbers(rows, config.success), strict=True) if value == 1]
-    if not solved:
-        raise DataError("no molecule was solved: there is no precision to draw")
     series = [
         figures.Precision(label, *(column_numbers(part, name) for name in (x, *merits)))
         for label, part in _parted(solved, config.series).items()

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from fewphoton.ankylography.feasibility import predict_feasibility
 from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.simulated_shot import SimulatedShot
 from fewphoton.config.simulate_shot import SimulateShotConfig
-from fewphoton.data import Molecule, PositionGrid
-from fewphoton.data.random_molecule import organic_composition, random_molecule
+from fewphoton.data import Molecule
 from fewphoton.errors import DataError
 from fewphoton.io.metrics import write_metrics
-from fewphoton.io.molecule_files import read_molecule, write_xyz
+from fewphoton.io.molecule_files import write_xyz
 from fewphoton.io.provenance import Provenance, file_digest
 from fewphoton.io.shot_files import write_shot_file
-from fewphoton.simulate.grid_snapping import snapped
 from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.true_molecule import true_molecule
 
 Config = SimulateShotConfig
 
@@ -50,14 +48,7 @@ def run(inputs: Inputs, outputs: Outputs, config: SimulateShotConfig, context: C
     DataError
         If the molecule has a single atom or no whole atoms, does not fit on the grid, or finds no room.
     """
-    molecule = _molecule(config)
-    if config.orientation_seed is not None:
-        turn = Rotation.random(None, np.random.default_rng(config.orientation_seed)).as_matrix()
-        molecule = replace(molecule, position_angstrom=molecule.position_angstrom @ turn.T)
-    molecule = molecule.centred()
-    shift = 0.0
-    if config.grid is not None:
-        molecule, shift = snapped(molecule, PositionGrid(config.grid.spacing_angstrom, config.grid.shape))
+    molecule, shift = true_molecule(config)
     simulated = SimulatedShot.of(molecule, config)
     feasibility = predict_feasibility(simulated.shot)
     if feasibility.hopeless:
@@ -92,19 +83,6 @@ def run(inputs: Inputs, outputs: Outputs, config: SimulateShotConfig, context: C
             "hopeless": feasibility.hopeless,
         }
         write_metrics(outputs.metrics, record | _bound(simulated, molecule))
-
-
-def _molecule(config: SimulateShotConfig) -> Molecule:
-    if config.structure is not None:
-        return read_molecule(config.structure, config.chains)
-    assert config.random is not None  # the configuration has one of the two
-    asked = config.random
-    composition = asked.composition
-    if composition is None:
-        assert asked.n_atoms is not None
-        composition = organic_composition(asked.n_atoms)
-    rng = np.random.default_rng(asked.seed)
-    return random_molecule(composition, rng, asked.shortest_distance_angstrom, asked.volume_per_atom_angstrom3)
 
 
 def _bound(simulated: SimulatedShot, molecule: Molecule) -> dict[str, Any]:
