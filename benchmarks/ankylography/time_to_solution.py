@@ -64,6 +64,7 @@ CASES = {
     "threonine_grid_1e-3": Case(_white(1e-3, grid=GRID), GRID_SEARCH),
     "threonine_1e-4": Case(_white(1e-4), {}),
     "threonine_1e-3": Case(_white(1e-3), {}),
+    "threonine_contacts_1e-3": Case(_white(1e-3), {"contacts": "covalent"}),
     "threonine_1e-2": Case(_white(1e-2), {}),
     "threonine_free_atoms_1e-4": Case(_white(1e-4, atom_model="free_atom"), {"contacts": "covalent"}),
     "threonine_1e5_photons": Case({"photons_per_shot": 1e5, "largest_angle_deg": 60.0}, {}),
@@ -154,11 +155,11 @@ def main() -> None:
         if not mine:
             continue
         good = [succeeded(row) for row in mine]
-        low, high = wilson_interval(sum(good), len(good))
+        rate = wilson_interval(sum(good), len(good))
         times = [float(row["cpu_seconds"]) if ok else np.inf for row, ok in zip(mine, good, strict=True)]
         ratio = [float(row["rms_over_bound"]) for row, ok in zip(mine, good, strict=True) if ok]
         print(
-            f"{name:28} {sum(good):>3}/{len(good):<4} {low:>7.0%}-{high:<7.0%} {np.median(times):>13.1f} "
+            f"{name:28} {sum(good):>3}/{len(good):<4} {rate.low:>7.0%}-{rate.high:<7.0%} {np.median(times):>13.1f} "
             f"{np.median(ratio) if ratio else np.nan:>10.2f}"
         )
 

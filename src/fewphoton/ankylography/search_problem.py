@@ -16,9 +16,8 @@ from fewphoton.errors import ConfigError, DataError
 from fewphoton.kernels.insertion_cost import fill_plane_tables
 
 _LOCAL_SITES = (7, 7, 5)
-# Atoms of organic molecules take about 10 cubic angstrom each; a box this much longer than that ball lets rods fit.
+# Atoms of organic crystals take about 8 cubic angstrom each. A larger box costs time: sites, and freezing later.
 _VOLUME_ANGSTROM3 = 10.0
-_ROOM = 1.2
 _HYDROGENS_APART_ANGSTROM = 1.35
 # Bonds are hardly ever shorter than this part of the sum of covalent radii.
 _SHORTEST_BOND = 0.85
@@ -122,7 +121,7 @@ class SearchProblem:
             if n_sites < shot.n_atoms:
                 raise ConfigError(f"a grid of {n_sites} sites cannot hold {shot.n_atoms} atoms")
         else:
-            half_box = np.array(config.box_angstrom or (roomy_edge_angstrom(shot.n_atoms),) * 3) / 2
+            half_box = np.array(config.box_angstrom or (compact_edge_angstrom(shot.n_atoms),) * 3) / 2
             step = config.lattice_angstrom
             # One site more than fills the box, as the lattice is shifted to pass through an atom.
             shape = tuple(int(2 * np.ceil(half / h)) + 2 for half, h in zip(half_box, step, strict=True))
@@ -144,9 +143,9 @@ class SearchProblem:
         )
 
 
-def roomy_edge_angstrom(n_atoms: int) -> float:
-    """Return the edge of a cube that holds a molecule of so many atoms whatever its orientation."""
-    return float(2 * _ROOM * (3 * _VOLUME_ANGSTROM3 * n_atoms / (4 * np.pi)) ** (1 / 3))
+def compact_edge_angstrom(n_atoms: int) -> float:
+    """Return the edge of a cube about the ball that so many atoms of a compact molecule fill, loosely."""
+    return float(2 * (3 * _VOLUME_ANGSTROM3 * n_atoms / (4 * np.pi)) ** (1 / 3))
 
 
 def chosen_detectors(shot: Shot, q_max_inv_angstrom: float, n_detectors: int) -> NDArray[np.int64]:

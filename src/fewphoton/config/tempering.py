@@ -15,7 +15,8 @@ class TemperingConfig(Section):
     """Parallel tempering with exact relocations, then least squares: the suite's own solver."""
 
     box_angstrom: tuple[Positive, Positive, Positive] | None = None
-    """Edges of the box that holds the molecule, along x, y and z. None: a cube that is roomy for the composition."""
+    """Edges of the box that holds the molecule, along x, y and z. None: a cube for a compact molecule of the
+    composition, too small for long chains."""
     grid: PositionGridConfig | None = None
     """Bind atoms to sites, as in Fig. 2 of the paper; None: positions are continuous."""
     replicas: int = Field(default=15, ge=2, le=512)
