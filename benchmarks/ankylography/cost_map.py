@@ -44,7 +44,7 @@ def times_of(shot: Shot, sites: int, repeats: int) -> tuple[list[float], float]:
     random = np.random.default_rng(0)
     n = len(shot)
     config = TemperingConfig.model_validate(
-        {"grid": {"spacing_angstrom": SPACING, "shape": (sites,) * 3}, "replicas": REPLICAS, "closest_angstrom": 0.7}
+        {"grid": {"spacing_angstrom": SPACING, "shape": (sites,) * 3}, "replicas": REPLICAS}
     )
     problem = SearchProblem.build(shot, config, 10.0, n, 0.2)
     lattice = problem.lattice

@@ -38,7 +38,7 @@ from fewphoton.simulate.grid_snapping import snapped
 
 RECORD = Path(__file__).resolve().parents[1] / "records" / "time_to_solution.csv"
 GRID = {"spacing_angstrom": 0.78, "shape": (13, 13, 13)}
-GRID_SEARCH = {"grid": GRID, "closest_angstrom": 0.7}
+GRID_SEARCH = {"grid": GRID}
 KEPT = ("error", "n_matched", "n_heavy_close", "all_heavy_close", "rms_matched_angstrom", "rms_over_bound", "solved")
 
 

@@ -21,6 +21,7 @@ _VOLUME_ANGSTROM3 = 10.0
 _HYDROGENS_APART_ANGSTROM = 1.35
 # Bonds are hardly ever shorter than this part of the sum of covalent radii.
 _SHORTEST_BOND = 0.85
+_BELOW_SPACING = 0.99
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,11 +180,17 @@ def search_weights(shot: Shot, model_error: float) -> NDArray[np.float64]:
 
 
 def closest_distances(elements: tuple[str, ...], config: TemperingConfig) -> NDArray[np.float64]:
-    """Return the smallest allowed distance of each pair of elements, `(n_elements, n_elements)`, in angstrom."""
+    """Return the smallest allowed distance of each pair of elements, `(n_elements, n_elements)`, in angstrom.
+
+    On a grid neighbouring sites are always allowed: atoms that were moved to sites may have come nearer than any bond.
+    """
     if config.contacts == "uniform":
-        return np.full((len(elements),) * 2, config.closest_angstrom)
-    radius = np.array([covalent_radius_angstrom(name) for name in elements])
-    distance = _SHORTEST_BOND * np.add.outer(radius, radius)
-    hydrogen = np.array(elements) == "H"
-    distance[np.logical_and.outer(hydrogen, hydrogen)] = _HYDROGENS_APART_ANGSTROM
+        distance = np.full((len(elements),) * 2, config.closest_angstrom)
+    else:
+        radius = np.array([covalent_radius_angstrom(name) for name in elements])
+        distance = _SHORTEST_BOND * np.add.outer(radius, radius)
+        hydrogen = np.array(elements) == "H"
+        distance[np.logical_and.outer(hydrogen, hydrogen)] = _HYDROGENS_APART_ANGSTROM
+    if config.grid is not None:
+        distance = np.minimum(distance, _BELOW_SPACING * config.grid.spacing_angstrom)
     return np.asarray(distance)
