@@ -91,7 +91,8 @@ def test_every_configuration_can_be_planned(config, tmp_path):
     studied = ("reconstruct", "score_iterates", "draw_convergence_study")
     separated = ("sparsify", "find_peaks", "draw_peak_comparison")
     rotated = ("fetch_frame", "simulate_particles", "reconstruct")
-    assert any(all(rule in plan for rule in rules) for rules in (reconstructed, separated, rotated, studied))
+    shots = ("simulate_shot", "recover_molecule", "study_recoveries", "compare_recoveries")
+    assert any(all(rule in plan for rule in rules) for rules in (reconstructed, separated, rotated, studied, shots))
 
 
 def test_a_misspelt_key_stops_before_any_job(tmp_path):

@@ -95,7 +95,9 @@ def molecule_figure(name):
         if name == "balls":
             values |= {"ball_scale": molecule.ball_scale, "view_deg": molecule.view_deg}
         else:
-            values |= molecule.simulate_shot.grid.model_dump(mode="json")
+            # What is laid upon the truth may stick out of the grid of the shot.
+            spacing = molecule.simulate_shot.grid.spacing_angstrom
+            values |= {"spacing_angstrom": spacing}
         return json.dumps(values)
 
     return parameters
