@@ -26,6 +26,7 @@ from fewphoton.errors import DataError
 # explain what is left but usually leaves less.
 _PATIENCE = 3
 _PATIENT_ROUNDS = 8
+_NEAR_FACES_ANGSTROM = 0.3
 
 
 def recover_by_tempering(
@@ -122,9 +123,18 @@ def recover_by_tempering(
             )
             if memory is not None:
                 memory.keep(_state(sweep, found_at, replicas, solutions, polisher, random))
+        if not explained() and _fills(solutions.best_first[0].position_angstrom, problem.half_box):
+            say("the best molecule reaches from face to face of the box: a larger box_angstrom may hold a better one")
         if explained():
             say("noise alone explains what is left")
-    return [as_recovered(item, floor) for item in solutions.best_first]
+    found = solutions.best_first
+    if config.free_amplitudes:
+        found = sorted((polisher.finish(item, amplitudes=True) for item in found), key=lambda item: item.misfit)
+    return [as_recovered(item, floor, amplitudes=config.free_amplitudes) for item in found]
+
+
+def _fills(position: NDArray[np.float64], half_box: NDArray[np.float64]) -> bool:
+    return bool((np.ptp(position, axis=0) > 2 * half_box - _NEAR_FACES_ANGSTROM).any())
 
 
 def _state(
@@ -177,7 +187,7 @@ def _take_up(
     return kept.sweep, kept.found_at
 
 
-def as_recovered(candidate: Candidate, floor: NoiseFloor) -> RecoveredMolecule:
+def as_recovered(candidate: Candidate, floor: NoiseFloor, *, amplitudes: bool = False) -> RecoveredMolecule:
     """Return a candidate as a molecule centred on the origin, with standard errors where the shot fixes them all."""
     molecule = Molecule(
         tuple(floor.model.elements[number] for number in candidate.kind),
@@ -185,13 +195,18 @@ def as_recovered(candidate: Candidate, floor: NoiseFloor) -> RecoveredMolecule:
         candidate.occupancy,
         np.zeros(len(candidate.kind)),
     )
-    return RecoveredMolecule(molecule, floor.reduced_chi2(candidate), _standard_errors(candidate, floor))
+    return RecoveredMolecule(molecule, floor.reduced_chi2(candidate), _standard_errors(candidate, floor, amplitudes))
 
 
-def _standard_errors(candidate: Candidate, floor: NoiseFloor) -> NDArray[np.float64] | None:
+def _standard_errors(candidate: Candidate, floor: NoiseFloor, amplitudes: bool) -> NDArray[np.float64] | None:
     try:
         information = fisher_information(
-            floor.model, floor.variance(candidate), candidate.position_angstrom, candidate.kind, candidate.occupancy
+            floor.model,
+            floor.variance(candidate),
+            candidate.position_angstrom,
+            candidate.kind,
+            candidate.occupancy,
+            amplitudes=amplitudes,
         )
         return CramerRaoBound.of(information, len(candidate.kind)).standard_error_angstrom
     except DataError:

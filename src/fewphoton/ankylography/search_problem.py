@@ -16,8 +16,8 @@ from fewphoton.errors import ConfigError, DataError
 from fewphoton.kernels.insertion_cost import fill_plane_tables
 
 _LOCAL_SITES = (7, 7, 5)
-# Atoms of organic crystals take about 8 cubic angstrom each. A larger box costs time: sites, and freezing later.
-_VOLUME_ANGSTROM3 = 10.0
+# What an atom of threonine takes in its crystal. A larger box costs time: more sites, and replicas freeze later.
+_VOLUME_ANGSTROM3 = 8.4
 _HYDROGENS_APART_ANGSTROM = 1.35
 # Bonds are hardly ever shorter than this part of the sum of covalent radii.
 _SHORTEST_BOND = 0.85
@@ -145,7 +145,7 @@ class SearchProblem:
 
 
 def compact_edge_angstrom(n_atoms: int) -> float:
-    """Return the edge of a cube about the ball that so many atoms of a compact molecule fill, loosely."""
+    """Return the edge of a cube about the ball that so many atoms of a compact molecule fill."""
     return float(2 * (3 * _VOLUME_ANGSTROM3 * n_atoms / (4 * np.pi)) ** (1 / 3))
 
 

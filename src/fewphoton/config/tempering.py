@@ -49,6 +49,8 @@ class TemperingConfig(Section):
     """Replicas to refine each time."""
     max_sweeps: int = Field(default=20000, ge=1)
     """Sweeps after which a search ends."""
+    free_amplitudes: bool = False
+    """Fit the amplitude of each atom of the final solutions too; off a grid only."""
     solutions: int = Field(default=5, ge=1)
     """Distinct solutions to keep."""
 
