@@ -8,7 +8,7 @@ from fewphoton.ankylography.search_problem import (
     SearchProblem,
     chosen_detectors,
     closest_distances,
-    roomy_edge_angstrom,
+    compact_edge_angstrom,
     search_weights,
 )
 from fewphoton.data import Shot
@@ -115,12 +115,21 @@ def test_grids_have_their_own_sites_and_no_small_moves(shot):
     assert (problem.half_box > 1.8).all()
 
 
-def test_a_roomy_box_holds_the_ball_of_the_atoms(shot):
+def test_the_box_without_a_size_holds_the_ball_of_the_atoms(shot):
+    """A cube about a ball of 8 cubic angstrom an atom at least, the volume in crystals of organic molecules."""
     problem = build(shot, box_angstrom=None)
-    edge = roomy_edge_angstrom(6)
+    edge = compact_edge_angstrom(6)
     np.testing.assert_allclose(problem.half_box, edge / 2)
-    assert edge > 2 * (3 * 60 / (4 * np.pi)) ** (1 / 3)
-    assert roomy_edge_angstrom(48) == pytest.approx(2 * edge)
+    assert edge >= 2 * (3 * 48 / (4 * np.pi)) ** (1 / 3)
+    assert compact_edge_angstrom(48) == pytest.approx(2 * edge)
+
+
+@pytest.mark.parametrize("contacts", ["uniform", "covalent"])
+def test_neighbouring_sites_of_a_grid_are_open(shot, contacts):
+    closest = closest_distances(("C", "H"), small_search(grid=GRID, contacts=contacts, closest_angstrom=2.0))
+    assert (closest < 0.9).all()
+    assert (closest > 0.8).all() if contacts == "uniform" else (closest > 0.7).all()
+    assert closest_distances(("C", "H"), small_search(grid=GRID, closest_angstrom=0.3)).max() == 0.3
 
 
 @pytest.mark.parametrize(

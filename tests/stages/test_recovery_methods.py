@@ -15,7 +15,7 @@ FUNCTIONS = {
     "fewphoton": ("recover_by_tempering", {}),
     "gespar": ("recover_by_gespar", GRID),
     "hybrid_input_output": ("recover_by_hio", GRID),
-    "residues": ("recover_by_residues", {"sequence": "GA"}),
+    "residues": ("recover_by_residues", {"sequence": ["GLY", "ALA"]}),
 }
 
 
