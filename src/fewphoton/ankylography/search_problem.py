@@ -112,6 +112,7 @@ class SearchProblem:
         counts = list(shot.composition.values())
         kind = np.repeat(np.arange(len(counts)), counts)
         q = model.q_inv_angstrom
+        closest = closest_distances(model.elements, config)
         local = None
         step: tuple[float, ...]
         shape: tuple[int, ...]
@@ -127,10 +128,12 @@ class SearchProblem:
             # One site more than fills the box, as the lattice is shifted to pass through an atom.
             shape = tuple(int(2 * np.ceil(half / h)) + 2 for half, h in zip(half_box, step, strict=True))
             local = Lattice.build(q, config.local_lattice_angstrom, _LOCAL_SITES, centred=True)
-            if shot.n_atoms * config.closest_angstrom**3 > 1.4 * np.prod(2 * half_box + config.closest_angstrom):
+            apart = float(closest.min())
+            # Spheres never fill more than 74 % of space.
+            if shot.n_atoms * apart**3 > 1.41 * np.prod(2 * half_box + apart):
                 raise ConfigError(
                     f"a box of {' x '.join(f'{2 * half:.2f}' for half in half_box)} angstrom cannot hold "
-                    f"{shot.n_atoms} atoms {config.closest_angstrom} angstrom apart"
+                    f"{shot.n_atoms} atoms {apart:.2f} angstrom apart; enlarge box_angstrom"
                 )
         return cls(
             model,
@@ -140,7 +143,7 @@ class SearchProblem:
             Lattice.build(q, step, shape, centred=False),
             local,
             half_box,
-            closest_distances(model.elements, config),
+            closest,
         )
 
 

@@ -137,7 +137,11 @@ class Solutions:
         self.best_first: list[Candidate] = []
 
     def add(self, candidate: Candidate) -> bool:
-        """Take a candidate in if it is new or better than its like; return whether it is the best now."""
+        """Take a candidate in if it is new or better than its like.
+
+        Return whether it is the best now and no more exact finding of the one before.
+        """
+        former = self.best_first[0] if self.best_first else None
         kept = []
         for known in self.best_first:
             if self._floor.same(known, candidate):
@@ -146,7 +150,7 @@ class Solutions:
             else:
                 kept.append(known)
         self.best_first = sorted([*kept, candidate], key=lambda item: item.misfit)[: self._n_kept]
-        return self.best_first[0] is candidate
+        return self.best_first[0] is candidate and (former is None or not self._floor.same(former, candidate))
 
 
 def distinct_molecules(molecules: list[RecoveredMolecule], shot: Shot) -> list[RecoveredMolecule]:

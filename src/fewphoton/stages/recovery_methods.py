@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from threadpoolctl import threadpool_limits
+
 from fewphoton.ankylography.gespar import recover_by_gespar
 from fewphoton.ankylography.hio import recover_by_hio
 from fewphoton.ankylography.recover_by_tempering import recover_by_tempering
@@ -15,6 +17,8 @@ from fewphoton.data import Shot
 from fewphoton.data.recovered_molecule import RecoveredMolecule
 
 
+# How BLAS shares a product among threads of its own shows in the last digits of what the methods return.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def recover(
     shot: Shot,
     config: RecoverMoleculeConfig,
@@ -36,7 +40,7 @@ def recover(
     say : callable
         Takes lines of progress.
     threads : int
-        Threads.
+        Threads (`fewphoton`); BLAS works with one.
     anywhere : callable
         Whether what is true here is true on any rank.
     rank : int
