@@ -2,6 +2,14 @@
 
 Fienup's hybrid input-output (1982, Appl. Opt. 21, 2758, doi:10.1364/AO.21.002758) goes back and forth between densities
 on a grid and moduli of their transform, here only on the measured sheet.
+
+How the defaults were chosen, on noise-free shots at 0.35 angstrom up to 30 degrees and by the iterations' own residual.
+Threonine on 11³ sites, 500 detectors: with a regularization of 0.001 or less the residual stays above 1, as densities
+that answer weak combinations of detectors do not survive the constraints; at 0.03 to 0.3 it falls to 0.07 to 0.1 for
+spheres and 0.13 to 0.16 for voxels, alike for a feedback of 0.5 to 1.2. Four molecules of C2O on 7³ sites, 400
+detectors, sparse: keeping 4 times the wanted sites at first solves none in 8 starts, 15 times solves three, and all
+four in 5 starts where it falls over twice as many iterations (600); sharing sites between elements solves none. Of
+four molecules of C2NOH no setting solved any: the elements are too much alike for thresholds.
 """
 
 from __future__ import annotations
