@@ -123,7 +123,8 @@ def recover_by_tempering(
             )
             if memory is not None:
                 memory.keep(_state(sweep, found_at, replicas, solutions, polisher, random))
-        if not explained() and _fills(solutions.best_first[0].position_angstrom, problem.half_box):
+        filled = [_fills(item.position_angstrom, problem.half_box) for item in solutions.best_first[:1]]
+        if any(filled) and not explained():
             say("the best molecule reaches from face to face of the box: a larger box_angstrom may hold a better one")
         if explained():
             say("noise alone explains what is left")

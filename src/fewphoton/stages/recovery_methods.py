@@ -17,8 +17,6 @@ from fewphoton.data import Shot
 from fewphoton.data.recovered_molecule import RecoveredMolecule
 
 
-# How BLAS shares a product among threads of its own shows in the last digits of what the methods return.
-@threadpool_limits.wrap(limits=1, user_api="blas")
 def recover(
     shot: Shot,
     config: RecoverMoleculeConfig,
@@ -53,6 +51,20 @@ def recover(
     list of RecoveredMolecule
         Distinct solutions, best first.
     """
+    # How BLAS shares a product among threads of its own shows in the last digits of what the methods return.
+    with threadpool_limits(1, user_api="blas"):
+        return _recover(shot, config, say, threads, anywhere, rank, memory)
+
+
+def _recover(
+    shot: Shot,
+    config: RecoverMoleculeConfig,
+    say: Callable[[str], None],
+    threads: int,
+    anywhere: Callable[[bool], bool],
+    rank: int,
+    memory: SearchMemory | None,
+) -> list[RecoveredMolecule]:
     end = None if config.time_budget_s is None else time.monotonic() + config.time_budget_s
 
     def stop() -> bool:
