@@ -70,6 +70,19 @@ def test_precision_without_errors():
     assert len(figures.draw_precision([none, some], "N").axes) == 2
 
 
+def test_precision_at_a_single_level_has_a_number_on_its_axis():
+    single = Precision("one", np.full(2, 2e-4), np.array([0.1, 0.2]), np.ones(2))
+    for axes in figures.draw_precision([single], "N").axes:
+        low, high = axes.get_xlim()
+        assert low < 2e-4 < high
+        assert any(low <= tick <= high for tick in 10.0 ** np.arange(-6, 0))
+
+
+def test_precision_of_nothing_says_so():
+    for axes in figures.draw_precision([], "N").axes:
+        assert axes.texts[-1].get_text() == "no molecule was solved"
+
+
 def test_time_to_solution():
     seconds, share = np.array([1.0, 10.0, 100.0]), np.array([0, 0.5, 1.0])
     axes = figures.draw_time_to_solution([TimeCurve("ours", seconds, share, share, share, 8)]).axes[0]

@@ -1,4 +1,4 @@
-"""Single-shot recovery as a workflow: a molecule by three methods, a study in batches, tables and figures."""
+"""Single-shot recovery as a workflow: a molecule by two methods, a study in batches, tables and figures."""
 
 from __future__ import annotations
 
@@ -18,16 +18,6 @@ WATER = "4\nammonia-like\nN 0 0 0\nH 1.1 0 0\nH 0 1.1 0.3\nH -0.3 0 1.1\n"
 METHODS = {
     "fewphoton": {"fewphoton": {**QUICK, "grid": GRID}},
     "GESPAR": {"method": "gespar", "gespar": {"grid": GRID, "n_restarts": 2}},
-    "sparse-HIO": {
-        "method": "hybrid_input_output",
-        "hybrid_input_output": {
-            "grid": GRID,
-            "sparse": True,
-            "n_iterations": 20,
-            "n_error_reduction": 10,
-            "n_restarts": 1,
-        },
-    },
 }
 
 

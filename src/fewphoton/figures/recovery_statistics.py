@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
 from fewphoton.errors import DataError
@@ -198,14 +198,23 @@ def draw_precision(series: Sequence[Precision], x_label: str) -> Figure:
     right.set_ylabel("rms error / Cramér-Rao bound")
     if series:
         left.set_yscale("log")
+        shown = np.concatenate([one.x[chosen] for one, chosen in zip(series, known, strict=True)])
+        low, high = float(shown.min()), float(shown.max())
     for axes, name in ((left, "a"), (right, "b")):
         if series:
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            if high < 10 * low:
+                # So that a decade, the ticks with numbers, is within reach.
+                margin = np.sqrt(12 * low / high)
+                axes.set_xlim(low / margin, high * margin)
         axes.set_xlabel(x_label)
         axes.grid(axis="y")
         style.bare_spines(axes)
         style.letter(axes, name)
         if not series:
+            axes.set_xticks([])
+            axes.set_yticks([])
             axes.text(0.5, 0.5, "no molecule was solved", transform=axes.transAxes, ha="center", va="bottom")
     right.set_ylim(0, max(2.0, _top([np.ones(1), *(one.rms_over_bound for one in series)])))
     left.legend(loc="best")
