@@ -5,6 +5,7 @@ import pytest
 
 from fewphoton.ankylography import polish
 from fewphoton.ankylography.polish import Polisher
+from fewphoton.ankylography.refine_positions import Fit
 from fewphoton.ankylography.solutions import NoiseFloor
 from tests.ankylography.random_shots import GRID, grid_shot, random_shot, small_search
 
@@ -90,6 +91,16 @@ def test_amplitudes_can_be_fitted_at_last():
     fitted = polisher.finish(rough, amplitudes=True)
     assert fitted.misfit < truth.misfit < kept.misfit
     np.testing.assert_allclose(fitted.occupancy, 1, atol=0.1)
+
+
+def test_amplitudes_are_never_negative(monkeypatch):
+    floor, polisher, truth, _ = start(white_level=1e-4)
+    share = np.array([1.0, 1.0, -0.2, 1.0, 1.0, 1.0])
+    monkeypatch.setattr(
+        polish, "refine_positions", lambda *rest, **options: Fit(truth.position_angstrom, share, 0.0, 1)
+    )
+    rough = floor.candidate(truth.position_angstrom + np.arange(6)[:, None] / 2, truth.kind)
+    np.testing.assert_array_equal(polisher.finish(rough, amplitudes=True).occupancy, [1, 1, 0, 1, 1, 1])
 
 
 def test_atoms_of_a_grid_stay_on_their_sites():

@@ -142,6 +142,34 @@ def test_standard_errors_are_those_of_the_information():
     np.testing.assert_allclose(best.standard_error_angstrom, expected, rtol=1e-6)
 
 
+def test_amplitudes_of_final_solutions_can_be_fitted():
+    shot, _ = random_shot(COMPOSITION, 0)
+    whole, free = (recovered(shot, free_amplitudes=choice)[0] for choice in (False, True))
+    floor = NoiseFloor(shot)
+    assert (whole.molecule.occupancy == 1).all()
+    assert (free.molecule.occupancy != 1).any()
+    np.testing.assert_allclose(free.molecule.occupancy, 1, atol=0.1)
+    assert candidate(floor, free.molecule).misfit < candidate(floor, whole.molecule).misfit
+    assert (free.standard_error_angstrom > whole.standard_error_angstrom).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"box_angstrom": (1.6, 1.6, 1.6)}, "box_angstrom"),
+        ({"grid": {"spacing_angstrom": 0.9, "shape": (3, 3, 3)}}, "grid"),
+    ],
+)
+def test_a_box_that_is_too_small_is_told_of(options, word):
+    shot, _ = random_shot(COMPOSITION, 1)
+    lines = []
+    recovered(shot, lines=lines, max_sweeps=4, polish_every=2, **options)
+    assert lines[-1].endswith(f"a larger {word} may hold a better one")
+    lines.clear()
+    recovered(random_shot(COMPOSITION, 0)[0], lines=lines, box_angstrom=(9.0, 9.0, 9.0), max_sweeps=2, polish_every=2)
+    assert not any("larger" in line for line in lines)
+
+
 def test_what_the_shot_does_not_fix_has_no_standard_errors():
     """In the plane q_z = 0 nothing tells of z."""
     shot, molecule = random_shot({"C": 3}, 0)

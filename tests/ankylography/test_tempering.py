@@ -47,6 +47,20 @@ def test_threads_change_no_bit(n_replicas):
     assert state(one) != state(other)
 
 
+class Backwards:
+    """An executor whose last task is done first."""
+
+    def map(self, function, items):
+        return [function(item) for item in reversed(items)]
+
+
+def test_the_order_of_the_groups_changes_no_bit():
+    one, two = (replicas_of({"C": 3, "O": 2}, n_replicas=12) for _ in range(2))
+    run(one, 2)
+    run(two, 2, Backwards())
+    assert state(one) == state(two)
+
+
 @pytest.mark.parametrize("make", [random_shot, grid_shot])
 def test_costs_are_those_of_the_forward_model(make):
     replicas = replicas_of({"C": 3, "O": 2}, make=make, grid=GRID if make is grid_shot else None)

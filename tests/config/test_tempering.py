@@ -38,6 +38,10 @@ def test_defaults():
         ({"polish_replicas": 0}, "polish_replicas"),
         ({"max_sweeps": 0}, "max_sweeps"),
         ({"solutions": 0}, "solutions"),
+        (
+            {"free_amplitudes": True, "grid": {"spacing_angstrom": 0.78, "shape": [9, 9, 7]}},
+            "free_amplitudes needs positions that are free too",
+        ),
         ({"replica": 5}, "did you mean 'replicas'"),
     ],
 )

@@ -89,7 +89,8 @@ class Polisher:
                 amplitudes=amplitudes,
                 max_steps=5 * _STEPS,
             )
-            best = self._floor.candidate(fit.position_angstrom, best.kind, fit.occupancy)
+            # An atom that the shot has no use for may come out negative, which no atom is.
+            best = self._floor.candidate(fit.position_angstrom, best.kind, np.maximum(fit.occupancy, 0.0))
         return min(candidate, best, key=lambda item: item.misfit)
 
     def improve(self, position: NDArray[np.float64], kind: NDArray[np.int64], random: np.random.Generator) -> Candidate:

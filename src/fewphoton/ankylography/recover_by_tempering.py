@@ -123,15 +123,15 @@ def recover_by_tempering(
             )
             if memory is not None:
                 memory.keep(_state(sweep, found_at, replicas, solutions, polisher, random))
-        filled = [_fills(item.position_angstrom, problem.half_box) for item in solutions.best_first[:1]]
-        if any(filled) and not explained():
-            say("the best molecule reaches from face to face of the box: a larger box_angstrom may hold a better one")
+        found = solutions.best_first
         if explained():
             say("noise alone explains what is left")
-    found = solutions.best_first
-    if config.free_amplitudes:
-        found = sorted((polisher.finish(item, amplitudes=True) for item in found), key=lambda item: item.misfit)
-    return [as_recovered(item, floor, amplitudes=config.free_amplitudes) for item in found]
+        elif found and _fills(found[0].position_angstrom, problem.half_box):
+            where = "box_angstrom" if config.grid is None else "grid"
+            say(f"the best molecule reaches from face to face of the box: a larger {where} may hold a better one")
+        if config.free_amplitudes:
+            found = sorted((polisher.finish(item, amplitudes=True) for item in found), key=lambda item: item.misfit)
+        return [as_recovered(item, floor, amplitudes=config.free_amplitudes) for item in found]
 
 
 def _fills(position: NDArray[np.float64], half_box: NDArray[np.float64]) -> bool:

@@ -59,3 +59,9 @@ class TemperingConfig(Section):
         if self.coldest >= self.hottest:
             raise ValueError(f"coldest must be below hottest, found {self.coldest} and {self.hottest}")
         return self
+
+    @model_validator(mode="after")
+    def _amplitudes_off_a_grid(self) -> TemperingConfig:
+        if self.free_amplitudes and self.grid is not None:
+            raise ValueError("free_amplitudes needs positions that are free too; leave out grid")
+        return self

@@ -70,15 +70,17 @@ def _recover(
     def stop() -> bool:
         return end is not None and time.monotonic() >= end
 
-    if config.method == "gespar":
-        assert config.gespar is not None  # the configuration has been checked
-        return recover_by_gespar(shot, config.gespar, config.seed, stop, say)
-    if config.method == "hybrid_input_output":
-        assert config.hybrid_input_output is not None
-        return recover_by_hio(shot, config.hybrid_input_output, config.seed, stop, say)
-    if config.method == "residues":
-        assert config.residues is not None
-        return recover_by_residues(shot, config.residues, config.seed, stop, say)
-    return recover_by_tempering(
-        shot, config.fewphoton, config.seed, stop, say, threads, anywhere=anywhere, rank=rank, memory=memory
-    )
+    # How BLAS shares a product among threads of its own shows in the last digits of what the methods return.
+    with threadpool_limits(1, user_api="blas"):
+        if config.method == "gespar":
+            assert config.gespar is not None  # the configuration has been checked
+            return recover_by_gespar(shot, config.gespar, config.seed, stop, say)
+        if config.method == "hybrid_input_output":
+            assert config.hybrid_input_output is not None
+            return recover_by_hio(shot, config.hybrid_input_output, config.seed, stop, say)
+        if config.method == "residues":
+            assert config.residues is not None
+            return recover_by_residues(shot, config.residues, config.seed, stop, say)
+        return recover_by_tempering(
+            shot, config.fewphoton, config.seed, stop, say, threads, anywhere=anywhere, rank=rank, memory=memory
+        )
