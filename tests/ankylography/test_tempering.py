@@ -122,6 +122,7 @@ def tiny_problem():
         None,
         STEP * (np.array(SHAPE) - 1) / 2 + 1e-6,
         np.full((2, 2), 0.5),
+        np.zeros((2, 2), np.bool_),
     )
 
 

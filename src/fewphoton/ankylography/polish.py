@@ -109,7 +109,13 @@ class Polisher:
         return self.finish(min(best, self._mend(best, random), key=lambda item: item.misfit))
 
     def _mend(self, candidate: Candidate, random: np.random.Generator) -> Candidate:
-        replicas = TemperedMolecules(self._mending, np.array(_MEND_TEMPERATURES), self._config.local_moves, random)
+        replicas = TemperedMolecules(
+            self._mending,
+            np.array(_MEND_TEMPERATURES),
+            self._config.local_moves,
+            random,
+            self._config.group_reach_angstrom,
+        )
         for number in range(len(_MEND_TEMPERATURES)):
             replicas.place(number, candidate.position_angstrom, candidate.kind)
         for _ in range(_MEND_SWEEPS):

@@ -87,7 +87,7 @@ def recover_by_tempering(
     floor = NoiseFloor(shot, on_grid=config.grid is not None)
     polisher = Polisher(shot, config, floor)
     ladder = np.geomspace(config.coldest, config.hottest, config.replicas) * len(problem.measured)
-    replicas = TemperedMolecules(problem, ladder, config.local_moves, random)
+    replicas = TemperedMolecules(problem, ladder, config.local_moves, random, config.group_reach_angstrom)
     solutions = Solutions(floor, config.solutions)
     sweep = found_at = 0
     kept = None if memory is None else memory.recall()

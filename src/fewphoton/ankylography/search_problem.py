@@ -81,6 +81,8 @@ class SearchProblem:
         Half edges of the box about 0, in angstrom.
     closest : ndarray of float64, `(n_elements, n_elements)`
         Smallest distances in angstrom.
+    follows : ndarray of bool, `(n_elements, n_elements)`
+        Whether atoms of the second element move with one of the first in a group.
     """
 
     model: ForwardModel
@@ -91,6 +93,7 @@ class SearchProblem:
     local: Lattice | None
     half_box: NDArray[np.float64]
     closest: NDArray[np.float64]
+    follows: NDArray[np.bool_]
 
     @classmethod
     def build(
@@ -144,6 +147,7 @@ class SearchProblem:
             local,
             half_box,
             closest,
+            np.logical_and.outer(np.array(model.elements) != "H", np.array(model.elements) == "H"),
         )
 
 

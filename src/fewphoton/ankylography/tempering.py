@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.ankylography.search_problem import Lattice, SearchProblem
+from fewphoton.kernels.group_moves import move_groups
 from fewphoton.kernels.heat_bath import exchange_elements, move_atoms, refresh
 
+# Shifts of groups; as far as the lattice for small moves reaches.
+_LONGEST_SHIFT_ANGSTROM = 0.3
 # Replicas that move in step. Fixed, so that results are the same for any number of threads.
 _GROUP = 5
 
@@ -25,6 +28,8 @@ class TemperedMolecules:
         Temperatures in units of the cost, the coldest first.
     local_moves : int
         Small moves for each move across the box.
+    group_reach_angstrom : float
+        Reach of an atom for hydrogens that move with it; 0: none do. Not on a grid.
     random : Generator
         Source of all random numbers.
     """
@@ -35,10 +40,12 @@ class TemperedMolecules:
         temperature: NDArray[np.float64],
         local_moves: int,
         random: np.random.Generator,
+        group_reach_angstrom: float = 0.0,
     ) -> None:
         self.problem = problem
         self.temperature = np.asarray(temperature, dtype=np.float64)
         self.local_moves = local_moves if problem.local is not None else 0
+        self.group_reach_angstrom = group_reach_angstrom if problem.local is not None else 0.0
         self._random = random
         n_replicas, n_atoms, n = len(temperature), len(problem.kind), len(problem.measured)
         self.kind = np.stack([random.permutation(problem.kind) for _ in range(n_replicas)])
@@ -77,7 +84,7 @@ class TemperedMolecules:
         self.position -= middle[:, None, :]
 
     def sweep(self, threads: ThreadPoolExecutor | None = None) -> None:
-        """Move every atom of every replica once across the box, and some a little, and exchange elements."""
+        """Move every atom of every replica once across the box, some a little, exchange elements, and move groups."""
         self.recentre()
         n_replicas, n_atoms = self.kind.shape
         moves = n_atoms * (1 + self.local_moves)
@@ -85,10 +92,13 @@ class TemperedMolecules:
         nearby = self._random.integers(n_atoms, size=(moves - n_atoms, n_replicas))
         uniform = self._random.random((moves, n_replicas))
         pairs = self._random.random((n_replicas, n_atoms, 3))
+        together = self._random.random((n_replicas, n_atoms, 6))
         groups = [slice(first, first + _GROUP) for first in range(0, n_replicas, _GROUP)]
 
         def move(group: slice) -> None:
-            self._sweep_group(group, order[:, group], nearby[:, group], uniform[:, group], pairs[group])
+            self._sweep_group(
+                group, order[:, group], nearby[:, group], uniform[:, group], pairs[group], together[group]
+            )
 
         list(map(move, groups) if threads is None else threads.map(move, groups))
 
@@ -99,6 +109,7 @@ class TemperedMolecules:
         nearby: NDArray[np.int64],
         uniform: NDArray[np.float64],
         pairs: NDArray[np.float64],
+        together: NDArray[np.float64],
     ) -> None:
         problem = self.problem
         temperature = self.temperature[group]
@@ -148,6 +159,24 @@ class TemperedMolecules:
                 self._measured,
                 self._weight,
             )
+            if self.group_reach_angstrom > 0:
+                self.cost[group.start + replica] = move_groups(
+                    together[replica],
+                    float(temperature[replica]),
+                    self._q,
+                    position[replica],
+                    kind[replica],
+                    wave[replica],
+                    amplitude[replica],
+                    self._factor,
+                    self._measured,
+                    self._weight,
+                    problem.half_box,
+                    problem.closest,
+                    problem.follows,
+                    self.group_reach_angstrom,
+                    _LONGEST_SHIFT_ANGSTROM,
+                )
 
     def exchange_temperatures(self) -> None:
         """Exchange the molecules of neighbouring temperatures with the Metropolis probability, even or odd pairs."""

@@ -38,6 +38,9 @@ class TemperingConfig(Section):
     """Spacings of the lattice of 7 x 7 x 5 sites around an atom for small moves."""
     local_moves: int = Field(default=3, ge=0)
     """Small moves for each move across the box."""
+    group_reach_angstrom: float = Field(default=1.3, ge=0)
+    """Hydrogens this near to another atom also move with it, or turn about it, as a rigid group; 0: no such moves. Not
+    on a grid."""
     contacts: Literal["uniform", "covalent"] = "uniform"
     """How near two atoms may be: one distance for all (molecules of any kind), or by their covalent radii, with
     hydrogens 1.35 angstrom apart (real molecules)."""
