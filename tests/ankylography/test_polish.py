@@ -50,6 +50,32 @@ def test_an_atom_astray_is_brought_back():
     assert len(polisher.mended) == 1
 
 
+def test_the_replica_of_least_cost_is_the_mended_one(monkeypatch):
+    floor, polisher, truth, random = start()
+    astray = truth.position_angstrom.copy()
+    astray[2] += [1.0, -0.8, 0.6]
+
+    class Replicas:
+        cost = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
+        position = np.stack([astray, truth.position_angstrom, astray, astray, astray])
+        kind = np.stack(5 * [truth.kind])
+
+        def __init__(self, *rest):
+            self.placed = []
+
+        def place(self, replica, position, kind):
+            self.placed.append(replica)
+
+        def sweep(self):
+            assert self.placed == [0, 1, 2, 3, 4]
+
+        def exchange_temperatures(self):
+            pass
+
+    monkeypatch.setattr(polish, "TemperedMolecules", Replicas)
+    assert floor.same(truth, polisher.improve(astray, truth.kind, random))
+
+
 def test_minima_are_mended_once(monkeypatch):
     _, polisher, truth, random = start()
     astray = truth.position_angstrom.copy()

@@ -56,6 +56,29 @@ def test_the_truth_passes_in_93_of_100_draws(noise):
     assert np.mean(patiently) >= 0.995
 
 
+@pytest.mark.parametrize(("patient", "sigmas"), [(False, 1.5), (True, 3.5)])
+@pytest.mark.parametrize("photons", [None, 1000.0], ids=["white", "counted"])
+def test_the_limit_is_a_number_of_standard_deviations_of_the_mean(photons, patient, sigmas):
+    """(x - m)² / v has the variance 2 for normal noise and 2 + 1 / m for m counts (fourth moment m + 3 m²)."""
+    options = WHITE if photons is None else {"white_level": 0.0, "photons_per_shot": photons}
+    shot, molecule = random_shot(COMPOSITION, 2, **options)
+    floor = NoiseFloor(shot)
+    truth = floor.candidate(molecule.position_angstrom, floor.model.kinds(molecule.element))
+    n = len(floor.informative)
+    spread = np.full(n, 2.0)
+    if photons is not None:
+        counts = truth.intensity[floor.informative] * shot.photons_per_electron2
+        assert np.median(1 / counts) > 0.2
+        spread += 1 / np.maximum(counts, 0.05)
+    limit = 1 - 12 / n + sigmas * np.sqrt(spread.sum()) / n
+    for factor in (0.99, 1.01):
+        excess = np.sqrt(factor * limit * floor.variance(truth))
+        one = NoiseFloor(replace(shot, intensity_electron2=truth.intensity + excess))
+        candidate = one.candidate(truth.position_angstrom, truth.kind)
+        assert candidate.misfit == pytest.approx(factor * limit)
+        assert one.explains(candidate, patient=patient) is (factor < 1)
+
+
 def test_on_a_grid_nothing_is_fitted():
     shot, molecule = grid_shot(COMPOSITION, 2, **WHITE)
     passed = {True: 0, False: 0}

@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import chisquare
 
+from fewphoton.ankylography import tempering
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.search_problem import Lattice, SearchProblem
 from fewphoton.ankylography.tempering import TemperedMolecules
@@ -45,6 +46,21 @@ def test_threads_change_no_bit(n_replicas):
     other = replicas_of({"C": 3, "O": 2}, seed=1, n_replicas=n_replicas)
     run(other, 4)
     assert state(one) != state(other)
+
+
+def test_every_move_has_a_random_number_of_its_own(monkeypatch):
+    """Each atom of each replica goes once across the box, and small moves come in between."""
+    replicas = replicas_of({"C": 3, "O": 2}, n_replicas=5, local_moves=2)
+    calls = []
+    monkeypatch.setattr(tempering, "move_atoms", lambda *rest: calls.append((rest[0], rest[1], rest[-1])))
+    replicas.sweep()
+    assert [centred for *_, centred in calls] == 5 * [False, True, True]
+    far = np.array([chosen for chosen, _, centred in calls if not centred])
+    near = np.array([chosen for chosen, _, centred in calls if centred])
+    np.testing.assert_array_equal(np.sort(far, axis=0), np.arange(5)[:, None].repeat(5, axis=1))
+    assert (far != far[:, :1]).any()
+    assert set(near.ravel()) == set(range(5))
+    assert len({float(number) for _, draw, _ in calls for number in draw}) == 15 * 5
 
 
 class Backwards:
