@@ -52,7 +52,12 @@ def test_every_move_has_a_random_number_of_its_own(monkeypatch):
     """Each atom of each replica goes once across the box, and small moves come in between."""
     replicas = replicas_of({"C": 3, "O": 2}, n_replicas=5, local_moves=2)
     calls = []
-    monkeypatch.setattr(tempering, "move_atoms", lambda *rest: calls.append((rest[0], rest[1], rest[-1])))
+
+    def noted(*rest):
+        assert all(values.flags.c_contiguous for values in rest[:-1])
+        calls.append((rest[0], rest[1], rest[-1]))
+
+    monkeypatch.setattr(tempering, "move_atoms", noted)
     replicas.sweep()
     assert [centred for *_, centred in calls] == 5 * [False, True, True]
     far = np.array([chosen for chosen, _, centred in calls if not centred])

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import h5py
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 
 from fewphoton.cli import main
 from fewphoton.data import Molecule, Shot
+from fewphoton.emc.communicator import Serial
 from fewphoton.io.metrics import read_metrics
 from fewphoton.io.molecule_files import read_molecule
 from fewphoton.io.provenance import Provenance
 from fewphoton.io.recovered_files import read_recovered_file
+from fewphoton.io.search_checkpoint import SearchCheckpointFile
 from fewphoton.io.shot_files import read_shot_file, read_true_molecule, write_shot_file
 from fewphoton.stages import recover_molecule
 from tests.stages.reconstruct_runs import launcher
@@ -251,3 +254,38 @@ def test_a_truth_in_the_file_is_not_looked_at(folder, done):
     for name in ("truth.h5", "wrong.h5"):
         assert main(arguments(folder, "with_truth", "--quiet", shot=name)) == 0
         assert (folder / "with_truth" / "model.pdb").read_bytes() == (done / "model.pdb").read_bytes()
+
+
+class SecondOfTwo(Serial):
+    """Rank 1 of a world in which rank 0 ends in its first round."""
+
+    rank = 1
+    size = 2
+
+    def __init__(self):
+        self.asked = 0
+
+    def maximum(self, values):
+        self.asked += 1
+        values[:] = max(values[0], self.asked == 2)
+
+
+def test_a_rank_ends_when_another_has_found_the_molecule(folder, monkeypatch, capsys):
+    """Only rank 0 writes results; each rank has a checkpoint of its own."""
+    shot = read_shot_file(folder / "shot.h5")
+    altered(folder, "silent.h5", intensity_electron2=shot.intensity_electron2.clip(0), white_sigma_electron2=1e-9)
+    monkeypatch.setattr(recover_molecule, "world", lambda expected: nullcontext(SecondOfTwo()))
+    written = []
+    write = SearchCheckpointFile.write
+
+    def noted(self, parts):
+        written.append(self.path.name)
+        write(self, parts)
+
+    monkeypatch.setattr(SearchCheckpointFile, "write", noted)
+    assert main(arguments(folder, "second", shot="silent.h5", tasks=2, search={"max_sweeps": 20})) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("rank 1:") for line in lines)
+    assert sum("sweep" in line for line in lines) == 1
+    assert written == ["checkpoint_1.h5"]
+    assert not list((folder / "second").iterdir())

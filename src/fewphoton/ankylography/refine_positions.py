@@ -1,7 +1,8 @@
 """Continuous positions (and amplitudes) of atoms by damped least squares on the intensities of a shot.
 
 Levenberg-Marquardt steps (Marquardt 1963, doi:10.1137/0111030; gain-ratio damping after Nielsen 1999, IMM-REP-1999-05)
-of sum w (|F|² - c)². The three common translations leave |F|² alone; the damping keeps steps along them at zero.
+of sum w (|F|² - c)². The three common translations leave |F|² alone; the damping keeps the mean step of the atoms,
+weighted with the diagonal of the normal matrix, at zero.
 """
 
 from __future__ import annotations

@@ -243,6 +243,9 @@ def exchange_elements(
 ) -> float:
     """Try to exchange the elements of pairs of atoms (Metropolis) and return the cost.
 
+    Contacts are not looked at: where they differ between elements, an exchange may bring atoms nearer than allowed, and
+    the next move of one of them parts them.
+
     About 12 operations and 40 bytes a detector for each try.
 
     Parameters
