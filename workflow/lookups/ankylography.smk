@@ -46,6 +46,12 @@ def recovery_config(wildcards):
     return MOLECULES[wildcards.molecule].methods[wildcards.method]
 
 
+def recovery_threads(wildcards):
+    """Return 2 threads a rank for the one method that shares its work among them."""
+    config = recovery_config(wildcards)
+    return 2 * config.tasks if config.method == "fewphoton" else 1
+
+
 def minutes_of(seconds, attempt):
     """Return the minutes that a job may take for recoveries that take so many seconds."""
     return attempt * (480 if seconds is None else 15 + math.ceil(1.5 * seconds / 60))

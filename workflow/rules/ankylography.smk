@@ -68,7 +68,7 @@ rule recover_molecule:
     retries: 1
     conda:
         "../../envs/mpi.yaml"
-    threads: 2
+    threads: recovery_threads
     resources:
         mpi="mpiexec",
         tasks=lambda wildcards: recovery_config(wildcards).tasks,
@@ -195,7 +195,8 @@ rule study_recoveries:
     retries: 1
     conda:
         "../../envs/mpi.yaml"
-    threads: 2
+    # Batches are many: one thread each wastes none.
+    threads: lambda wildcards: STUDIES[wildcards.study].tasks
     resources:
         mpi="mpiexec",
         tasks=lambda wildcards: STUDIES[wildcards.study].tasks,
