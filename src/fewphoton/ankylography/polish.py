@@ -25,8 +25,9 @@ _MEND_DETECTORS = 2.5
 _MEND_ERROR = 0.25
 _MEND_TEMPERATURES = (2.0, 4.0, 8.0, 16.0, 32.0)
 _MEND_SWEEPS = 20
-# Molecules this far from the noise floor are not worth mending.
-_MENDABLE_MISFIT = 4.0
+# Molecules whose cost a detector lies above this, in the mending's weights, are not worth mending. The weights' model
+# error makes that a matter of the molecule, however low the noise.
+_MENDABLE_COST = 4.0
 _REMEMBERED = 50
 
 
@@ -99,7 +100,7 @@ class Polisher:
         Minima that were mended before are not mended again; ``mended`` remembers the last of them.
         """
         best = self.climb(position, kind)
-        if best.misfit > _MENDABLE_MISFIT:
+        if self._mending_cost(best) > _MENDABLE_COST:
             return best
         if self._floor.explains(best) or any(self._floor.same(known, best) for known in self.mended):
             return self.finish(best)
@@ -107,6 +108,11 @@ class Polisher:
         mirrored = self.climb(best.position_angstrom * np.array([1.0, 1.0, -1.0]), kind)
         best = min(best, mirrored, key=lambda item: item.misfit)
         return self.finish(min(best, self._mend(best, random), key=lambda item: item.misfit))
+
+    def _mending_cost(self, candidate: Candidate) -> float:
+        problem = self._mending
+        intensity = problem.model.intensity(candidate.position_angstrom, candidate.kind, candidate.occupancy)
+        return float(np.mean(problem.weight * (intensity - problem.measured) ** 2))
 
     def _mend(self, candidate: Candidate, random: np.random.Generator) -> Candidate:
         replicas = TemperedMolecules(
