@@ -55,6 +55,17 @@ def test_an_angular_harmonic_has_its_amplitude():
     assert found["fourfold_share"][0] < 0.03
 
 
+def test_photon_noise_is_taken_off_the_harmonics():
+    """1,600 photons at random in about 16 rings of 2 pixels: noise alone would give sqrt(16 / 1600) = 0.1."""
+    whole, _ = plane_with()
+    plane, _ = plane_with(whole.radius > EDGE / 2 - 1)
+    flat = np.full((EDGE, EDGE), 1600 / plane.usable.sum())
+    found = by_name(counted([flat] * 30), plane)
+    for name in ("twofold_share", "fourfold_share"):
+        assert np.median(found[name]) < 0.06
+        assert found[name].max() < 0.12
+
+
 def test_photons_and_radii_by_hand():
     plane, _ = plane_with()
     frame = np.zeros((1, EDGE, EDGE), dtype=np.uint32)
