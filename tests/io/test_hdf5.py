@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import resource
 
 import h5py
@@ -100,3 +101,28 @@ def test_an_error_of_the_block_is_passed_on(tmp_path):
     with pytest.raises(ZeroDivisionError):
         failing()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_gzip_is_read_and_its_faults_name_it(path, tmp_path):
+    packed = tmp_path / "y.h5.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    with opened(packed) as file:
+        assert dataset(file, "small")[()].tolist() == [0, 1, 2]
+    with opened(packed) as file, pytest.raises(InputFileError, match="dataset is missing"):
+        dataset(file, "none")
+    with pytest.raises(InputFileError) as caught, opened(packed) as file:
+        dataset(file, "none")
+    assert caught.value.path == packed
+    assert caught.value.where == "none"
+    assert str(caught.value).startswith(f"{packed} [none]: dataset is missing")
+
+
+@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"no HDF5"), gzip.compress(bytes(9999))[:-30]])
+def test_a_broken_file_in_gzip_is_a_typed_error(content, tmp_path):
+    packed = tmp_path / "z.h5.gz"
+    packed.write_bytes(content)
+    with (
+        pytest.raises(InputFileError, match=r"z\.h5\.gz: (cannot be unpacked|cannot be opened as HDF5)"),
+        opened(packed),
+    ):
+        pass

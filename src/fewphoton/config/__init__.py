@@ -21,6 +21,7 @@ from fewphoton.config.frames import (
 from fewphoton.config.load import load_run, load_section
 from fewphoton.config.reconstruct import AssembleConfig, GridConfig, ReconstructConfig
 from fewphoton.config.run import RunConfig, StagesConfig
+from fewphoton.config.select_patterns import DrawPatternsConfig, SelectPatternsConfig
 from fewphoton.config.separation import (
     DensifyConfig,
     ExportCrystfelConfig,
@@ -48,6 +49,7 @@ __all__ = [
     "DatasetConfig",
     "DensifyConfig",
     "DrawFigureConfig",
+    "DrawPatternsConfig",
     "EvaluateConfig",
     "EvaluateRotationsConfig",
     "ExportCrystfelConfig",
@@ -63,6 +65,7 @@ __all__ = [
     "RunConfig",
     "ScanSource",
     "ScoreIteratesConfig",
+    "SelectPatternsConfig",
     "SimulateParticlesConfig",
     "SimulateRotationConfig",
     "SimulateSerialConfig",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import shutil
+import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,7 @@ COMPRESSION: dict[str, Any] = dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
 
 @contextlib.contextmanager
 def opened(path: Path | str) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading.
+    """Open an HDF5 file for reading; one in gzip (``.gz``) is unpacked to a scratch file for as long as it is open.
 
     Raises
     ------
@@ -33,6 +37,19 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
         raise InputFileError(source, "no such file")
     if source.is_dir():
         raise InputFileError(source, "is a folder, not an HDF5 file")
+    if source.suffix.lower() == ".gz":
+        with _unpacked(source) as plain:
+            try:
+                with opened(plain) as file:
+                    yield file
+            except InputFileError as error:
+                if error.path != plain:
+                    raise
+                # The scratch file means nothing to anybody; the problem is that of the packed file.
+                place = "" if error.where is None else f" [{error.where}]"
+                problem = str(error).removeprefix(f"{plain}{place}: ")
+                raise InputFileError(source, problem, where=error.where) from error
+        return
     try:
         file = h5py.File(source, "r")
     except OSError as error:
@@ -44,6 +61,19 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
             yield file
     except OSError as error:
         raise InputFileError(source, "breaks while it is read (truncated or corrupt data)", found=error) from error
+
+
+@contextlib.contextmanager
+def _unpacked(source: Path) -> Iterator[Path]:
+    """Yield a scratch file with what ``source`` (gzip) holds; its name ends with the name of the source."""
+    with tempfile.TemporaryDirectory(prefix="fewphoton-") as folder:
+        plain = Path(folder) / source.stem
+        try:
+            with gzip.open(source, "rb") as packed, plain.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked, 1024**2)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputFileError(source, f"cannot be unpacked (truncated, no gzip, or no room): {error}") from error
+        yield plain
 
 
 def dataset(

@@ -45,9 +45,9 @@ class _Source(Protocol):
 
 
 class _Hdf5Source:
-    def __init__(self, item: h5py.Dataset) -> None:
+    def __init__(self, path: str, item: h5py.Dataset) -> None:
         self._item = item
-        self.name = f"{item.file.filename}::{item.name}"
+        self.name = f"{path}::{item.name}"
         self.shape = stack_shape(item)
         self.dtype = item.dtype
         self._path = item.file.filename
@@ -285,9 +285,9 @@ def open_raw_frames(patterns: Sequence[str]) -> Iterator[RawFrames]:
         sources: list[_Source] = []
         for name in _expand(patterns):
             path, _, inside = name.partition("::")
-            if inside or path.endswith(_HDF5_SUFFIXES):
+            if inside or path.removesuffix(".gz").endswith(_HDF5_SUFFIXES):
                 file = stack.enter_context(opened(path))
-                sources += [_Hdf5Source(item) for item in find_frames(file, inside or None)]
+                sources += [_Hdf5Source(path, item) for item in find_frames(file, inside or None)]
             elif not Path(path).is_file():
                 raise InputFileError(path, "no such file")
             elif path.endswith(".npy"):

@@ -99,6 +99,7 @@ def prepare_counting(
     """
     panel = detector.panel_numbers()
     correction: Correction | None = None
+    stuck = _never_changes(sample)
     if config.calibration == "jungfrau":
         correction, _ = _gain_stages(config, given)
         sample = sample.corrected(correction)
@@ -108,7 +109,7 @@ def prepare_counting(
         sample = sample.corrected(correction)
         # The corrected frames have less noise, and gaps between the peaks are clearer.
         calibration, without_peak = _calibrate(config, detector, sample, given)
-    unread = _often_invalid(sample) & calibration.usable
+    unread = (_often_invalid(sample) | stuck) & calibration.usable
     bad = BadPixels(np.zeros_like(unread), unread, np.zeros_like(unread))
     if _noise_is_per_pixel(config, given):
         noisy, dead = noise_outliers(calibration, panel, config.max_noise_ratio)
@@ -148,6 +149,25 @@ def _often_invalid(sample: RawSample) -> NDArray[np.bool_]:
     if n_invalid is None:
         raise DataError("there are no frames to count")
     return n_invalid >= max(1.0, 0.5 * len(sample))
+
+
+def _never_changes(sample: RawSample) -> NDArray[np.bool_]:
+    """Return pixels that read the very same value in all of two or more sampled frames, bool `(n_pixels,)`.
+
+    Only floats are judged: integers of little noise repeat by chance.
+    """
+    first: Frames | None = None
+    same = np.zeros(0, dtype=bool)
+    for frames in sample.chunks():
+        if first is None:
+            first = frames[0].copy()
+            same = np.full(len(first), frames.dtype.kind == "f" and len(sample) > 1)
+            if not same.any():
+                break
+        same &= (frames == first).all(axis=0)
+    if first is None:
+        raise DataError("there are no frames to count")
+    return same
 
 
 def _tally(

@@ -29,6 +29,7 @@ STAGES = (
     Stage("describe-crystal", "check cell, space group and UB matrix and write them for other stages"),
     Stage("import-scan", "turn a sparse rotation scan (row, column, intensity lists) into photon frames"),
     Stage("count-photons", "turn raw ADU into photon frames: offset, gain, threshold, bad pixels, bad frames"),
+    Stage("select-patterns", "find hits and patterns of one particle by their features"),
     Stage("split", "keep the even or the odd exposures"),
     Stage("collapse", "sum successive frames of a batch, by number or by angle"),
     Stage("thin", "thin frames binomially to a wanted mean photon number"),
@@ -58,5 +59,6 @@ STAGES = (
     Stage("draw-figure", "draw one figure of the report from result files"),
     Stage("draw-separation", "draw one figure of signal separation, with its table"),
     Stage("draw-molecule", "draw one figure of molecules recovered from single shots, with its table"),
+    Stage("draw-patterns", "draw patterns of single particles in the order of their score"),
     Stage("collect-metrics", "join the metrics of all points into one table"),
 )

@@ -29,6 +29,7 @@ from fewphoton.photons.counting import Counted, CountReader, PhotonCounter
 from fewphoton.photons.prepare import GivenCalibration, Preparation, corrected, prepare_counting
 from fewphoton.photons.raw_sample import RawSample, native
 from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.frame_image import masked_by
 
 Config = CountPhotonsConfig
 
@@ -43,6 +44,9 @@ class Inputs:
     raw: tuple[str, ...] = path_field("raw frames: files, globs, file.h5::/dataset, @list.txt", many=True)
     geometry: Path = path_field("detector geometry and beam")
     calibration: Path | None = path_field("calibration file (HDF5), or dark frames", optional=True)
+    masks: tuple[str, ...] = path_field(
+        "images whose pixels other than 0 are masked: .npy, file.h5::/dataset, ...", optional=True, many=True
+    )
 
 
 @dataclass(frozen=True)
@@ -115,16 +119,17 @@ def run(inputs: Inputs, outputs: Outputs, config: CountPhotonsConfig, context: C
         if config.calibration == "dark" and inputs.calibration is not None:
             dark = stack.enter_context(open_raw_frames([str(inputs.calibration)]))
         geometry = read_geometry(inputs.geometry, raw.frame_shape)
+        detector = geometry.detector.with_mask(geometry.detector.masked | masked_by(inputs.masks, raw.frame_shape))
         files = _input_files(inputs, raw, dark)
         notes = ("counts taken as they are",) if config.calibration == "photons" else ()
         provenance = Provenance.of("count-photons", config.model_dump(mode="json"), files, notes)
-        with write_photon_file(outputs.frames, geometry.detector, geometry.beam, provenance) as writer:
+        with write_photon_file(outputs.frames, detector, geometry.beam, provenance) as writer:
             try:
                 if config.calibration == "photons":
-                    metrics = _take_counts(raw, geometry.detector, writer, config, context)
+                    metrics = _take_counts(raw, detector, writer, config, context)
                 else:
-                    given = _given_calibration(inputs, config, raw, dark, geometry.detector)
-                    metrics = _count(raw, geometry.detector, given, writer, config, context)
+                    given = _given_calibration(inputs, config, raw, dark, detector)
+                    metrics = _count(raw, detector, given, writer, config, context)
             except DataError as error:
                 raise DataError(f"{raw.path_names[0]}: {error}") from error
     write_metrics(outputs.metrics, metrics)
@@ -137,6 +142,7 @@ def _input_files(inputs: Inputs, raw: RawFrames, dark: RawFrames | None) -> dict
         files |= {f"dark{number}": Path(name.partition("::")[0]) for number, name in enumerate(dark.path_names)}
     elif inputs.calibration is not None:
         files["calibration"] = inputs.calibration
+    files |= {f"mask{number}": Path(name.partition("::")[0]) for number, name in enumerate(inputs.masks)}
     return files
 
 

@@ -34,9 +34,10 @@ from fewphoton.separation.background import valid_range
 from fewphoton.separation.veto import FrameSignal, frame_signal, kept_against_threshold
 from fewphoton.simulate.ring_background import background_mean
 from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.frame_image import masked_by
 from fewphoton.stages.predicted_positions import predicted_positions
 from fewphoton.stages.ring_curves import corrected_values, ring_curves, ring_radii, ring_rows
-from fewphoton.stages.separation_setup import SeparationSetup, read_image, set_up
+from fewphoton.stages.separation_setup import SeparationSetup, set_up
 
 Config = DrawSeparationConfig
 _Drawn = tuple[style.Figure, list[dict[str, Any]]]
@@ -135,8 +136,7 @@ def _draw_error_models(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
     else:
         geometry = read_geometry(_needed(inputs, "geometry", config))
         detector, beam = geometry.detector, geometry.beam
-        if inputs.mask is not None:
-            detector = detector.with_mask(detector.masked | (read_image(inputs.mask, detector.frame_shape) != 0))
+        detector = detector.with_mask(detector.masked | masked_by(map(str, _paths(inputs.mask)), detector.frame_shape))
     mean = background_mean(config.simulated_background, detector, beam)
     usable = np.isfinite(mean)
     frame = np.zeros(detector.n_pixels, dtype=np.int32)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.config.separation import BackgroundConfig
 from fewphoton.data import AzimuthalBins, Beam, Detector
-from fewphoton.errors import InputFileError
 from fewphoton.io.bins_cache import bins_digest, cached_bins
 from fewphoton.io.geometry_files import read_geometry
 from fewphoton.io.provenance import file_digest
-from fewphoton.io.raw_frames import RawFrames, open_raw_frames
+from fewphoton.io.raw_frames import RawFrames
 from fewphoton.separation.azimuthal_bins import azimuthal_bins, normalization
 from fewphoton.separation.background import valid_range
+from fewphoton.stages.frame_image import read_image
 
 _GAP_SAMPLE = 5
 
@@ -87,23 +86,6 @@ def set_up(
 
     bins = cached_bins(bins_digest(detector, geometry.beam, parameters), build)
     return SeparationSetup(detector, geometry.beam, bins, dark, int(bad.sum()))
-
-
-def read_image(path: Path, frame_shape: tuple[int, int]) -> NDArray[Any]:
-    """Return an image of the frames' size, float64 `(n_pixels,)`; several frames are averaged.
-
-    Raises
-    ------
-    InputFileError
-        If the image has another size.
-    """
-    with open_raw_frames([str(path)]) as frames:
-        if frames.frame_shape != tuple(frame_shape):
-            raise InputFileError(path, "does not fit the frames", expected=frame_shape, found=frames.frame_shape)
-        total = np.zeros(frame_shape, dtype=np.float64)
-        for _, chunk in frames.chunks(16):
-            total += chunk.sum(axis=0, dtype=np.float64)
-    return (total / frames.n_frames).ravel()
 
 
 def _always_bad(raw: RawFrames, config: BackgroundConfig) -> NDArray[np.bool_]:

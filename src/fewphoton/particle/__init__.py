@@ -1,0 +1,1 @@
+"""Single particles: what their patterns look like, and which of them are worth keeping."""
