@@ -52,6 +52,14 @@ def recovery_threads(wildcards):
     return 2 * config.tasks if config.method == "fewphoton" else 1
 
 
+def recovery_tasks(wildcards):
+    return recovery_config(wildcards).tasks
+
+
+def study_tasks(wildcards):
+    return STUDIES[wildcards.study].tasks
+
+
 def minutes_of(seconds, attempt):
     """Return the minutes that a job may take for recoveries that take so many seconds."""
     return attempt * (480 if seconds is None else 15 + math.ceil(1.5 * seconds / 60))

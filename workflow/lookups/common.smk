@@ -116,3 +116,29 @@ def at_points(pattern):
 def megabytes(files):
     """Return the size of input files in MB, or 0 before they exist."""
     return sum(file.size_mb for file in files if hasattr(file, "size_mb"))
+
+
+def mpi_of(tasks):
+    """Return the resource that tells an executor of MPI jobs; a single rank is an ordinary job."""
+    return lambda wildcards: "mpiexec" if tasks(wildcards) > 1 else None
+
+
+def cpus_of(tasks):
+    """Return the function that shares a job's threads out over its ranks."""
+    return lambda wildcards, threads: max(1, threads // tasks(wildcards))
+
+
+def launch(wildcards, resources):
+    """Return the words before a program of several ranks; the launcher is the profile's, else the bundled MPI's."""
+    if resources.tasks == 1:
+        return ""
+    launcher = resources.get("launcher", resources.get("mpi"))
+    # srun takes one CPU for a rank, whatever its job asked for, unless this is set.
+    return (
+        f"SRUN_CPUS_PER_TASK={resources.cpus_per_task} {launcher} -n {resources.tasks}"
+    )
+
+
+def promised_ranks(wildcards, resources):
+    """Return the option that makes a program of several ranks count them before it starts."""
+    return f"--expect-ranks {resources.tasks}" if resources.tasks > 1 else ""

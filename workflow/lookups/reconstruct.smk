@@ -1,4 +1,10 @@
-"""Memory and parameters of reconstruct and assemble."""
+"""Memory, ranks and parameters of reconstruct and assemble."""
+
+
+def reconstruct_tasks(wildcards):
+    return AT["reconstruct"][wildcards.point].section(
+        RUN, "reconstruct", wildcards.dataset
+    )["tasks"]
 
 
 def emc_memory(wildcards, input, attempt):

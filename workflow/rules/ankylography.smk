@@ -70,8 +70,9 @@ rule recover_molecule:
         "../../envs/mpi.yaml"
     threads: recovery_threads
     resources:
-        mpi="mpiexec",
-        tasks=lambda wildcards: recovery_config(wildcards).tasks,
+        mpi=mpi_of(recovery_tasks),
+        tasks=recovery_tasks,
+        cpus_per_task=cpus_of(recovery_tasks),
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: minutes_of(
             recovery_config(wildcards).time_budget_s, attempt
@@ -80,18 +81,13 @@ rule recover_molecule:
         config=lambda wildcards: recovery_config(wildcards).model_dump_json(),
         # The checkpoint is no output: snakemake would remove it when the job fails, just when it is needed.
         checkpoint=f"{RESULTS}/molecules/{{molecule}}/recover/{{method}}/checkpoint.h5",
-        launch=lambda wildcards, resources: (
-            f"{resources.mpi} -n {resources.tasks}" if resources.tasks > 1 else ""
-        ),
-        ranks=lambda wildcards, resources: (
-            f"--expect-ranks {resources.tasks}" if resources.tasks > 1 else ""
-        ),
+        launch=launch,
+        ranks=promised_ranks,
     shell:
-        # Threads of the job are shared out over its ranks.
         "{params.launch} fewphoton recover-molecule --shot {input.shot} --recovered {output.recovered} "
         "--molecule {output.molecule} --model {output.model} --metrics {output.metrics} "
         "--checkpoint {params.checkpoint} "
-        "--threads $(( {threads} / {resources.tasks} > 0 ? {threads} / {resources.tasks} : 1 )) "
+        "--threads {resources.cpus_per_task} "
         "{params.ranks} --config-json {params.config:q} 2> {log}"
 
 
@@ -198,8 +194,9 @@ rule study_recoveries:
     # Batches are many: one thread each wastes none.
     threads: lambda wildcards: STUDIES[wildcards.study].tasks
     resources:
-        mpi="mpiexec",
-        tasks=lambda wildcards: STUDIES[wildcards.study].tasks,
+        mpi=mpi_of(study_tasks),
+        tasks=study_tasks,
+        cpus_per_task=cpus_of(study_tasks),
         mem_mb=lambda wildcards, attempt: 4000
         * attempt
         * STUDIES[wildcards.study].tasks,
@@ -208,16 +205,11 @@ rule study_recoveries:
         ),
     params:
         config=study_section,
-        launch=lambda wildcards, resources: (
-            f"{resources.mpi} -n {resources.tasks}" if resources.tasks > 1 else ""
-        ),
-        ranks=lambda wildcards, resources: (
-            f"--expect-ranks {resources.tasks}" if resources.tasks > 1 else ""
-        ),
+        launch=launch,
+        ranks=promised_ranks,
     shell:
-        # Threads of the job are shared out over its ranks.
         "{params.launch} fewphoton study-recoveries --table {output.table} "
-        "--threads $(( {threads} / {resources.tasks} > 0 ? {threads} / {resources.tasks} : 1 )) "
+        "--threads {resources.cpus_per_task} "
         "{params.ranks} --config-json {params.config:q} 2> {log}"
 
 

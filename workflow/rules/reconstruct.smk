@@ -21,10 +21,9 @@ rule reconstruct:
         "../../envs/mpi.yaml"
     threads: 2
     resources:
-        mpi="mpiexec",
-        tasks=lambda wildcards: AT["reconstruct"][wildcards.point].section(
-            RUN, "reconstruct", wildcards.dataset
-        )["tasks"],
+        mpi=mpi_of(reconstruct_tasks),
+        tasks=reconstruct_tasks,
+        cpus_per_task=cpus_of(reconstruct_tasks),
         mem_mb=emc_memory,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
@@ -34,19 +33,14 @@ rule reconstruct:
         ),
         # The checkpoint is no output: snakemake would remove it when the job fails, just when it is needed.
         checkpoint=f"{RESULTS}/{{dataset}}/reconstruct/{{point}}/checkpoint.h5",
-        launch=lambda wildcards, resources: (
-            f"{resources.mpi} -n {resources.tasks}" if resources.tasks > 1 else ""
-        ),
-        ranks=lambda wildcards, resources: (
-            f"--expect-ranks {resources.tasks}" if resources.tasks > 1 else ""
-        ),
+        launch=launch,
+        ranks=promised_ranks,
     shell:
-        # Threads of the job are shared out over its ranks.
         "{params.launch} fewphoton reconstruct --frames {input.frames} --crystal {input.crystal} "
         "{params.background} "
         "--volume {output.volume} --orientations {output.orientations} --iterations {output.iterations} "
         "--metrics {output.metrics} --checkpoint {params.checkpoint} --trace {output.trace} "
-        "--threads $(( {threads} / {resources.tasks} > 0 ? {threads} / {resources.tasks} : 1 )) "
+        "--threads {resources.cpus_per_task} "
         "{params.ranks} --config-json {params.config:q} 2> {log}"
 
 
