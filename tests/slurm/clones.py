@@ -1,0 +1,189 @@
+"""A clone of the project in which snakemake --profile slurm is typed, and what Slurm and the processes tell of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import yaml
+
+from tests.workflow.test_workflow import small_run
+
+ROOT = Path(__file__).resolve().parents[2]
+RECONSTRUCTED = Path("results/small/tiles/reconstruct/collapse.n_frames~2")
+PATIENCE_SECONDS = 300
+
+
+def configuration() -> dict:
+    """The small run at one point, with many more iterations than it needs and a checkpoint after every fifth."""
+    content = small_run()
+    content["sweep"] = {"collapse.n_frames": [2]}
+    content["stages"]["reconstruct"] |= {"max_iterations": 120, "tolerance": 0, "checkpoint_every": 5}
+    return content
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """One line of squeue."""
+
+    number: int
+    state: str
+    memory: str
+    n_nodes: int
+    rule: str
+
+
+class Clone:
+    """A working folder with all that a fresh clone has, and a profile edited as a site would."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
+        self._started: list[subprocess.Popen[str]] = []
+
+    @classmethod
+    def fresh(cls, folder: Path, environment: dict[str, str]) -> Clone:
+        folder.mkdir()
+        for name in ("Snakefile", "workflow", "profiles", "slurm", "envs"):
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        (folder / "small.yaml").write_text(yaml.safe_dump(configuration()))
+        clone = cls(folder, environment)
+        clone.edit_profile(
+            reconstruct={"nodes": 2},
+            groups={
+                "simulate_rotation": "frames",
+                "count_photons": "frames",
+                "collapse": "frames",
+                "simulate_reference": "reference",
+                "assemble": "reference",
+                "assemble_shuffled": "shuffled",
+                "evaluate_shuffled": "shuffled",
+            },
+        )
+        return clone
+
+    def before_reconstruction(self, folder: Path) -> Clone:
+        """Return a copy in which the reconstruction and what follows it have yet to be done."""
+        shutil.copytree(self.folder, folder)
+        shutil.rmtree(folder / RECONSTRUCTED)
+        return Clone(folder, self.environment)
+
+    def edit_profile(self, reconstruct: dict[str, Any], groups: dict[str, str] | None = None) -> None:
+        """Set resources of reconstruct and groups of short jobs, and look after jobs more often."""
+        path = self.folder / "slurm" / "config.yaml"
+        profile = yaml.safe_load(path.read_text())
+        profile["slurm-init-seconds-before-status-checks"] = 8
+        profile.setdefault("set-resources", {}).setdefault("reconstruct", {}).update(reconstruct)
+        profile.setdefault("groups", {}).update(groups or {})
+        path.write_text(yaml.safe_dump(profile))
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = ["snakemake", *words, "--profile", "slurm", "--configfile", "small.yaml"]
+        with (self.folder / "snakemake.log").open("a") as log:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, text=True
+            )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave no snakemake behind when a test has failed."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def start_reconstruction(self, *words: str) -> subprocess.Popen[str]:
+        return self.start(str(RECONSTRUCTED / "volume.h5"), *words)
+
+    def said(self) -> str:
+        """All that snakemake and the stages wrote, for messages of failed tests."""
+        logs = [self.folder / "snakemake.log", *sorted(self.folder.glob("results/**/*.log"))]
+        logs += sorted(self.folder.glob(".snakemake/slurm_logs/**/*.log"))
+        return "\n".join(f"{log}:\n{log.read_text()[-4000:]}" for log in logs)
+
+    def finish(self, process: subprocess.Popen[str]) -> None:
+        """Wait for a snakemake that has to succeed."""
+        try:
+            code = process.wait(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(self.said()) from None
+        assert code == 0, self.said()
+
+    def jobs(self) -> list[SlurmJob]:
+        """The jobs that were submitted from here, oldest first, ended ones included."""
+        told = self._slurm("squeue", "--noheader", "--states=all", "--format=%i|%T|%m|%D|%k|%Z")
+        rows = [line.split("|") for line in told.splitlines()]
+        found = [
+            SlurmJob(int(number), state, memory, int(nodes), rule.removeprefix("rule_").partition("_wildcards_")[0])
+            for number, state, memory, nodes, rule, folder in rows
+            if Path(folder) == self.folder
+        ]
+        return sorted(found, key=lambda job: job.number)
+
+    def cancel_jobs(self) -> None:
+        self._slurm("scancel", *(str(job.number) for job in self.jobs()))
+
+    def reach_time_limit(self) -> None:
+        """Let the time of the running job be over now; Slurm ends it when it next looks at time limits."""
+        (job,) = (job for job in self.jobs() if job.state == "RUNNING")
+        self._slurm("scontrol", "update", f"JobId={job.number}", "EndTime=now")
+
+    def ranks(self) -> list[int]:
+        """Process numbers of the reconstruction's ranks."""
+        return [process for process in _processes_in(self.folder) if _is_rank(process)]
+
+    def hold_ranks(self) -> list[float]:
+        """Wait for a checkpoint, stop the ranks, and return the seconds of the iterations that the checkpoint has.
+
+        Stopped ranks cannot finish, however fast the machine, before the test has done to their job what it wants.
+        """
+        checkpoint = self.folder / RECONSTRUCTED / "checkpoint.h5"
+        self.wait_until(checkpoint.exists)
+        ranks = self.ranks()
+        for rank in ranks:
+            os.kill(rank, signal.SIGSTOP)
+        assert len(ranks) == 2, self.said()
+        with h5py.File(checkpoint) as file:
+            return list(file["records/seconds_total"][:])
+
+    def wait_until(self, happened: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not happened():
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.1)
+
+    def _slurm(self, *command: str) -> str:
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=60, check=False, cwd=self.folder
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def _processes_in(folder: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").resolve(strict=True) == folder:
+                found.append(int(entry.name))
+        except OSError:  # it has ended, or belongs to somebody else
+            continue
+    return found
+
+
+def _is_rank(process: int) -> bool:
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    except OSError:
+        return False
+    return [Path(word).name for word in words[1:3]] == ["fewphoton", "reconstruct"]

@@ -1,0 +1,134 @@
+"""The workflow through --profile slurm on a real Slurm, undisturbed and with what happens to jobs there.
+
+Whatever happened, the volume has the bytes of the undisturbed run. The disturbed runs go on at the same time: most of
+their time is waiting for Slurm and for the next look at it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from fewphoton.io.metrics import read_table
+from tests.slurm.clones import PATIENCE_SECONDS, RECONSTRUCTED, Clone
+
+pytestmark = [pytest.mark.slurm, pytest.mark.workflow, pytest.mark.mpi]
+
+
+@pytest.fixture(scope="module")
+def finished(cluster, tmp_path_factory) -> Iterator[Clone]:
+    """Raw ADU to the table of metrics, as typed in a fresh clone."""
+    clone = Clone.fresh(tmp_path_factory.mktemp("clone").resolve() / "fewphoton", cluster)
+    try:
+        clone.finish(clone.start("results/small/metrics.csv"))
+        yield clone
+    finally:
+        clone.end()
+
+
+def without_memory(clone: Clone) -> list[float]:
+    clone.edit_profile(reconstruct={"mem_mb": "200 if attempt == 1 else 3000"})
+    clone.finish(clone.start_reconstruction())
+    return []
+
+
+def cancelled(clone: Clone) -> list[float]:
+    process = clone.start_reconstruction()
+    done = clone.hold_ranks()
+    clone.cancel_jobs()
+    clone.finish(process)
+    return done
+
+
+def out_of_time(clone: Clone) -> list[float]:
+    process = clone.start_reconstruction()
+    done = clone.hold_ranks()
+    clone.reach_time_limit()
+    clone.finish(process)
+    return done
+
+
+def interrupted(clone: Clone) -> list[float]:
+    process = clone.start_reconstruction()
+    done = clone.hold_ranks()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=PATIENCE_SECONDS) != 0
+    assert [job.state for job in clone.jobs()] in (["CANCELLED"], ["COMPLETING"])
+    clone.wait_until(lambda: not clone.ranks())
+    clone.finish(clone.start_reconstruction())
+    return done
+
+
+def snakemake_killed(clone: Clone) -> list[float]:
+    process = clone.start_reconstruction()
+    done = clone.hold_ranks()
+    process.kill()
+    process.wait(timeout=PATIENCE_SECONDS)
+    assert [job.state for job in clone.jobs()] == ["RUNNING"]
+    clone.cancel_jobs()
+    clone.wait_until(lambda: not clone.ranks())
+    clone.finish(clone.start_reconstruction("--unlock"))
+    clone.finish(clone.start_reconstruction())
+    return done
+
+
+DISTURBANCES = (without_memory, cancelled, out_of_time, interrupted, snakemake_killed)
+
+
+@pytest.fixture(scope="module")
+def disturbed(finished, tmp_path_factory) -> Iterator[dict[str, tuple[Clone, Future[list[float]]]]]:
+    """Reconstructions, each with its disturbance: seconds of the iterations that were done before it."""
+    folder = tmp_path_factory.mktemp("disturbed").resolve()
+    clones = {each.__name__: finished.before_reconstruction(folder / each.__name__) for each in DISTURBANCES}
+    with ThreadPoolExecutor(len(DISTURBANCES)) as pool:
+        try:
+            yield {
+                each.__name__: (clones[each.__name__], pool.submit(each, clones[each.__name__]))
+                for each in DISTURBANCES
+            }
+        finally:
+            for clone in clones.values():
+                clone.end()
+
+
+def test_raw_adu_become_metrics_with_emc_on_two_nodes(finished):
+    (row,) = read_table(finished.folder / "results/small/metrics.csv")
+    assert float(row["frames_oriented_fraction"]) > 0.8
+    assert float(row["cc_truth"]) > 0.9
+    jobs = finished.jobs()
+    assert {job.state for job in jobs} == {"COMPLETED"}
+    assert len(jobs) == 6
+    assert [job.n_nodes for job in jobs if job.rule == "reconstruct"] == [2]
+    log = finished.folder / "results/small/tiles/logs/reconstruct/collapse.n_frames~2.log"
+    assert "2 rank(s)" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("disturbance", "state"),
+    [
+        ("without_memory", "FAILED"),
+        ("cancelled", "CANCELLED"),
+        ("out_of_time", "TIMEOUT"),
+        ("interrupted", "CANCELLED"),
+        ("snakemake_killed", "CANCELLED"),
+    ],
+)
+def test_a_disturbed_reconstruction_goes_on_from_its_checkpoint(finished, disturbed, disturbance, state):
+    clone, course = disturbed[disturbance]
+    done = course.result()
+    assert [job.state for job in clone.jobs()] == [state, "COMPLETED"]
+    # Iterations of the first job keep its timings, so those of the second began after them.
+    rows = read_table(clone.folder / RECONSTRUCTED / "iterations.csv")
+    assert [float(row["seconds_total"]) for row in rows][: len(done)] == pytest.approx(done)
+    for name in ("volume.h5", "orientations.h5"):
+        ours, undisturbed = clone.folder / RECONSTRUCTED / name, finished.folder / RECONSTRUCTED / name
+        assert ours.read_bytes() == undisturbed.read_bytes()
+
+
+def test_the_second_attempt_has_more_memory(disturbed):
+    clone, course = disturbed["without_memory"]
+    course.result()
+    assert [job.memory for job in clone.jobs()] == ["200M", "3000M"]

@@ -1,0 +1,41 @@
+"""What the profile slurm makes of programs of several ranks; no Slurm is needed to plan."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.workflow.test_workflow import ROOT, run, small_run
+
+pytestmark = pytest.mark.workflow
+SLURM = ("--profile", str(ROOT / "slurm"))
+
+
+def planned(folder, tasks: int, *words: str) -> str:
+    """Return the command of reconstruct, as it is planned in the root of the project."""
+    content = small_run()
+    content["stages"]["reconstruct"]["tasks"] = tasks
+    content["sweep"] = {"collapse.n_frames": [2]}
+    config = folder / "small.yaml"
+    config.write_text(yaml.safe_dump(content))
+    files = ["--directory", str(folder), "--configfile", str(config)]
+    # Without a number of cores a dry run assumes one, and plans one thread.
+    plan = run("snakemake", *words, *files, "--cores", "4", "--dry-run", "--printshellcmds").stdout
+    (command,) = (line for line in plan.splitlines() if " fewphoton reconstruct " in line)
+    return command
+
+
+@pytest.mark.parametrize(("words", "launcher"), [(SLURM, "srun --mpi=pmi2"), ((), "mpiexec")])
+def test_ranks_are_launched_by_the_profile(tmp_path, words, launcher):
+    command = planned(tmp_path, 2, *words)
+    assert f"{launcher} -n 2 fewphoton reconstruct" in command
+    assert "--expect-ranks 2" in command
+
+
+@pytest.mark.parametrize("words", [SLURM, ()])
+def test_one_rank_has_no_launcher_and_all_threads(tmp_path, words):
+    command = planned(tmp_path, 1, *words)
+    assert "-n 1" not in command
+    assert "srun" not in command
+    assert "mpiexec" not in command
+    assert "--threads 2" in command
