@@ -46,7 +46,7 @@ def times_of(shot: Shot, sites: int, repeats: int) -> tuple[list[float], float]:
     config = TemperingConfig.model_validate(
         {"grid": {"spacing_angstrom": SPACING, "shape": (sites,) * 3}, "replicas": REPLICAS}
     )
-    problem = SearchProblem.build(shot, config, 10.0, n, 0.2)
+    problem = SearchProblem.build(shot, ForwardModel.of(shot), config, 10.0, n, 0.2)
     lattice = problem.lattice
     single = [np.ascontiguousarray(problem.model.factor[0], dtype=np.float32)]
     single += [problem.measured.astype(np.float32), problem.weight.astype(np.float32)]

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.fisher_information import standard_errors
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.recover_by_tempering import recover_by_tempering
 from fewphoton.ankylography.simulated_shot import SimulatedShot
@@ -101,8 +101,7 @@ def recovery(name: str, threonine: Path, seed: int, budget: float, threads: int)
     simulated = SimulatedShot.of(molecule, config)
     model = ForwardModel.of(simulated.shot)
     variance = simulated.shot.variance(simulated.true_intensity_electron2)
-    information = fisher_information(model, variance, molecule.position_angstrom, model.kinds(molecule.element))
-    bound = CramerRaoBound.of(information, len(molecule)).standard_error_angstrom
+    bound = standard_errors(model, variance, molecule.position_angstrom, model.kinds(molecule.element))
     search = TemperingConfig.model_validate(case.search)
     lines: list[str] = []
     wall, begin = time.perf_counter(), time.process_time()

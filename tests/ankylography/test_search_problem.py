@@ -26,7 +26,9 @@ def shot():
 
 def build(shot, **options):
     config = small_search(**options)
-    return SearchProblem.build(shot, config, config.q_max_inv_angstrom, config.detectors, config.model_error)
+    return SearchProblem.build(
+        shot, ForwardModel.of(shot), config, config.q_max_inv_angstrom, config.detectors, config.model_error
+    )
 
 
 def test_detectors_are_spread_evenly_over_the_range_of_q(shot):
@@ -50,13 +52,13 @@ def test_too_few_detectors_are_an_error(shot):
 
 def test_weights_hold_noise_and_model_error(shot):
     mean = wilson_intensity(shot, ForwardModel.of(shot))
-    np.testing.assert_allclose(search_weights(shot, 0.0), shot.white_sigma_electron2**-2)
+    np.testing.assert_allclose(search_weights(shot, ForwardModel.of(shot), 0.0), shot.white_sigma_electron2**-2)
     expected = 1 / (shot.white_sigma_electron2**2 + (0.3 * mean) ** 2)
-    np.testing.assert_allclose(search_weights(shot, 0.3), expected)
+    np.testing.assert_allclose(search_weights(shot, ForwardModel.of(shot), 0.3), expected)
     silent = Shot(0.8, shot.q_inv_angstrom, shot.intensity_electron2.clip(0), 0.0, None, COMPOSITION)
-    np.testing.assert_allclose(search_weights(silent, 0.0), (1e-9 * mean.max()) ** -2)
+    np.testing.assert_allclose(search_weights(silent, ForwardModel.of(silent), 0.0), (1e-9 * mean.max()) ** -2)
     counted = Shot(0.8, shot.q_inv_angstrom, shot.intensity_electron2.clip(0), 0.0, 2.0, COMPOSITION)
-    np.testing.assert_allclose(search_weights(counted, 0.0), 2 / mean)
+    np.testing.assert_allclose(search_weights(counted, ForwardModel.of(counted), 0.0), 2 / mean)
 
 
 def test_closest_distances_by_contacts():
@@ -104,7 +106,7 @@ def test_what_the_search_measures(shot):
     np.testing.assert_array_equal(problem.model.q_inv_angstrom, shot.q_inv_angstrom[chosen])
     np.testing.assert_array_equal(problem.model.factor, ForwardModel.of(shot).factor[:, chosen])
     np.testing.assert_array_equal(problem.measured, shot.intensity_electron2[chosen])
-    np.testing.assert_array_equal(problem.weight, search_weights(shot, 0.2)[chosen])
+    np.testing.assert_array_equal(problem.weight, search_weights(shot, ForwardModel.of(shot), 0.2)[chosen])
 
 
 def test_grids_have_their_own_sites_and_no_small_moves(shot):

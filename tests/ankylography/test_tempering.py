@@ -21,7 +21,9 @@ STEP = 1.1
 def replicas_of(composition, seed=0, n_replicas=7, make=random_shot, local_moves=2, **options):
     shot, _ = make(composition, 3)
     config = small_search(**options)
-    problem = SearchProblem.build(shot, config, config.q_max_inv_angstrom, config.detectors, config.model_error)
+    problem = SearchProblem.build(
+        shot, ForwardModel.of(shot), config, config.q_max_inv_angstrom, config.detectors, config.model_error
+    )
     ladder = np.geomspace(0.05, 1.0, n_replicas) * len(problem.measured)
     return TemperedMolecules(problem, ladder, local_moves, np.random.default_rng(seed))
 

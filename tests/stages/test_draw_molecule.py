@@ -210,7 +210,7 @@ def test_every_figure_is_a_picture_and_says_what_it_needs(tmp_path, molecules, s
 
 
 def test_faults(monkeypatch, tmp_path, molecules, scores):
-    with pytest.raises(ConfigError, match="a name for each of the 2"):
+    with pytest.raises(ConfigError, match="one for each of the 2"):
         drawn(monkeypatch, tmp_path, molecules, figure="balls", labels=("one",))
     with pytest.raises(DataError, match=r"'error_curves' from .*one.csv.*no column molecule"):
         drawn(monkeypatch, tmp_path, scores, figure="error_curves", series=("molecule",))

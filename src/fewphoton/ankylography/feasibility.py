@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.fisher_information import standard_errors
 from fewphoton.ankylography.forward_model import ForwardModel
+from fewphoton.ankylography.misfit_weights import wilson_intensity
 from fewphoton.data.random_molecule import random_molecule
 from fewphoton.data.shot import Shot
 from fewphoton.errors import DataError
@@ -69,7 +70,7 @@ def predict_feasibility(shot: Shot, seed: int = 1, n_molecules: int = 5) -> Feas
     n_unknowns = 3 * (shot.n_atoms - 1)
     if n_unknowns == 0:
         raise DataError("a single atom has no positions to tell: the shot does not change where it shifts")
-    expected = np.array(list(shot.composition.values())) @ model.factor**2
+    expected = wilson_intensity(shot, model)
     usable = int((expected > np.sqrt(shot.variance(expected))).sum())
     if len(shot) < n_unknowns:
         reason = f"{len(shot)} detectors cannot fix {n_unknowns} coordinates"
@@ -96,8 +97,7 @@ def _expected_error(shot: Shot, model: ForwardModel, rng: np.random.Generator, n
         position, kind = molecule.position_angstrom, model.kinds(molecule.element)
         variance = shot.variance(model.intensity(position, kind))
         try:
-            bound = CramerRaoBound.of(fisher_information(model, variance, position, kind), len(molecule))
-            errors.append(bound.standard_error_angstrom)
+            errors.append(standard_errors(model, variance, position, kind))
         except DataError:
             errors.append(np.full((len(molecule), 3), np.inf))
     return float(np.median(errors))

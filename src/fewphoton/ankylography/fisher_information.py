@@ -137,3 +137,27 @@ class CramerRaoBound:
         """Standard errors of the amplitudes, float64 `(n_atoms,)`; None where amplitudes are known."""
         variance = np.diag(self.covariance)[3 * self.n_atoms :]
         return np.sqrt(variance) if len(variance) else None
+
+
+def standard_errors(
+    model: ForwardModel,
+    variance_electron4: NDArray[np.float64],
+    position_angstrom: NDArray[np.float64],
+    kind: NDArray[np.int64],
+    occupancy: NDArray[np.float64] | None = None,
+    *,
+    amplitudes: bool = False,
+) -> NDArray[np.float64]:
+    """Return the smallest standard errors of positions, float64 `(n_atoms, 3)`, in angstrom.
+
+    Parameters are those of :func:`fisher_information`.
+
+    Raises
+    ------
+    DataError
+        If variances are no variances, or the shot does not fix all that is unknown.
+    """
+    information = fisher_information(
+        model, variance_electron4, position_angstrom, kind, occupancy, amplitudes=amplitudes
+    )
+    return CramerRaoBound.of(information, len(kind)).standard_error_angstrom

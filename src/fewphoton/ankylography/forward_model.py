@@ -57,6 +57,10 @@ class ForwardModel:
         """Return the model of a shot's directions and elements (in the order of its composition)."""
         return cls.build(shot.q_inv_angstrom, tuple(shot.composition), shot.atom_model)
 
+    def at(self, chosen: NDArray[np.int64]) -> ForwardModel:
+        """Return the model of the directions ``chosen``, `(n,)`, with rows side by side in memory as here."""
+        return ForwardModel(self.q_inv_angstrom[chosen], self.elements, np.ascontiguousarray(self.factor[:, chosen]))
+
     def kinds(self, elements: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of each atom's element, `(n_atoms,)`."""
         return np.array([self.elements.index(name) for name in elements], dtype=np.int64)

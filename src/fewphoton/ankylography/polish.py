@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.refine_positions import refine_positions
 from fewphoton.ankylography.search_problem import SearchProblem, search_weights
 from fewphoton.ankylography.solutions import Candidate, NoiseFloor
@@ -52,15 +51,13 @@ class Polisher:
         if config.grid is None:
             for reach, error in _CLIMB:
                 within = np.flatnonzero(length <= reach * config.q_max_inv_angstrom)
-                weight = search_weights(shot, error * config.model_error)[within]
-                self._steps.append((within, self._part(within), weight))
+                weight = search_weights(shot, floor.model, error * config.model_error)[within]
+                self._steps.append((within, floor.model.at(within), weight))
         n_detectors = int(_MEND_DETECTORS * config.detectors)
         reach = _MEND_RANGE * config.q_max_inv_angstrom
-        self._mending = SearchProblem.build(shot, config, reach, n_detectors, _MEND_ERROR * config.model_error)
-
-    def _part(self, chosen: NDArray[np.int64]) -> ForwardModel:
-        model = self._floor.model
-        return ForwardModel(model.q_inv_angstrom[chosen], model.elements, model.factor[:, chosen])
+        self._mending = SearchProblem.build(
+            shot, floor.model, config, reach, n_detectors, _MEND_ERROR * config.model_error
+        )
 
     def climb(self, position: NDArray[np.float64], kind: NDArray[np.int64]) -> Candidate:
         """Refine over rising ranges of q with falling model error, the noise alone at last (on a grid: as it is)."""
@@ -75,7 +72,7 @@ class Polisher:
         if self._config.grid is not None:
             return candidate
         chosen = self._floor.informative
-        model = self._part(chosen)
+        model = self._floor.model.at(chosen)
         measured = self._shot.intensity_electron2[chosen]
         best = candidate
         for _ in range(1 if self._shot.photons_per_electron2 is None else _REWEIGHTINGS):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.fisher_information import standard_errors
 from fewphoton.ankylography.polish import Polisher
 from fewphoton.ankylography.search_problem import SearchProblem
 from fewphoton.ankylography.search_state import SearchMemory, SearchState
@@ -83,8 +83,10 @@ def recover_by_tempering(
         If there are fewer detectors than unknown coordinates.
     """
     random = np.random.default_rng([seed, rank])
-    problem = SearchProblem.build(shot, config, config.q_max_inv_angstrom, config.detectors, config.model_error)
     floor = NoiseFloor(shot, on_grid=config.grid is not None)
+    problem = SearchProblem.build(
+        shot, floor.model, config, config.q_max_inv_angstrom, config.detectors, config.model_error
+    )
     polisher = Polisher(shot, config, floor)
     ladder = np.geomspace(config.coldest, config.hottest, config.replicas) * len(problem.measured)
     replicas = TemperedMolecules(problem, ladder, config.local_moves, random, config.group_reach_angstrom)
@@ -201,7 +203,7 @@ def as_recovered(candidate: Candidate, floor: NoiseFloor, *, amplitudes: bool = 
 
 def _standard_errors(candidate: Candidate, floor: NoiseFloor, amplitudes: bool) -> NDArray[np.float64] | None:
     try:
-        information = fisher_information(
+        return standard_errors(
             floor.model,
             floor.variance(candidate),
             candidate.position_angstrom,
@@ -209,6 +211,5 @@ def _standard_errors(candidate: Candidate, floor: NoiseFloor, amplitudes: bool) 
             candidate.occupancy,
             amplitudes=amplitudes,
         )
-        return CramerRaoBound.of(information, len(candidate.kind)).standard_error_angstrom
     except DataError:
         return None

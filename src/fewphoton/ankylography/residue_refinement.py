@@ -59,12 +59,7 @@ class WeightedIntensities:
         if len(self) <= largest:
             return self
         chosen = np.arange(largest) * len(self) // largest
-        model = ForwardModel(
-            self.model.q_inv_angstrom[chosen],
-            self.model.elements,
-            np.ascontiguousarray(self.model.factor[:, chosen]),
-        )
-        return WeightedIntensities(model, self.intensity[chosen], self.weight[chosen])
+        return WeightedIntensities(self.model.at(chosen), self.intensity[chosen], self.weight[chosen])
 
 
 @dataclass(frozen=True, eq=False)

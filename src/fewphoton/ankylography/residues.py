@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.fisher_information import standard_errors
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.light_groups import same_atoms, turn_light_group
 from fewphoton.ankylography.misfit_weights import noise_variance, wilson_intensity
@@ -125,12 +125,7 @@ class _Search:
             chosen = chosen[np.arange(largest_detectors) * len(chosen) // largest_detectors]
         noise = 1 / noise_weights(self._shot, self._mean)
         weight = 1 / (noise + (model_error * self._mean) ** 2)
-        model = ForwardModel(
-            self._model.q_inv_angstrom[chosen],
-            self._model.elements,
-            np.ascontiguousarray(self._model.factor[:, chosen]),
-        )
-        return WeightedIntensities(model, self._shot.intensity_electron2[chosen], weight[chosen])
+        return WeightedIntensities(self._model.at(chosen), self._shot.intensity_electron2[chosen], weight[chosen])
 
     def run(self) -> list[RecoveredMolecule]:
         found: list[_Solution] = []
@@ -290,8 +285,7 @@ class _Search:
         kind = self._model.kinds(chain.element)
         variance = 1 / noise_weights(self._shot, self._model.intensity(place, kind))
         try:
-            information = fisher_information(self._model, variance, place, kind)
-            errors = CramerRaoBound.of(information, len(chain)).standard_error_angstrom
+            errors = standard_errors(self._model, variance, place, kind)
         except DataError:
             errors = None
         return RecoveredMolecule(chain.with_position(place).molecule(), solution.reduced_chi2, errors)

@@ -97,7 +97,13 @@ class SearchProblem:
 
     @classmethod
     def build(
-        cls, shot: Shot, config: TemperingConfig, q_max_inv_angstrom: float, n_detectors: int, model_error: float
+        cls,
+        shot: Shot,
+        whole: ForwardModel,
+        config: TemperingConfig,
+        q_max_inv_angstrom: float,
+        n_detectors: int,
+        model_error: float,
     ) -> SearchProblem:
         """Choose at most ``n_detectors`` detectors up to ``q_max_inv_angstrom`` and prepare weights and lattices.
 
@@ -109,9 +115,8 @@ class SearchProblem:
             If too few detectors lie within the range of q.
         """
         chosen = chosen_detectors(shot, q_max_inv_angstrom, n_detectors)
-        whole = ForwardModel.of(shot)
-        model = ForwardModel(whole.q_inv_angstrom[chosen], whole.elements, whole.factor[:, chosen])
-        weight = search_weights(shot, model_error)[chosen]
+        model = whole.at(chosen)
+        weight = search_weights(shot, whole, model_error)[chosen]
         counts = list(shot.composition.values())
         kind = np.repeat(np.arange(len(counts)), counts)
         q = model.q_inv_angstrom
@@ -178,9 +183,9 @@ def chosen_detectors(shot: Shot, q_max_inv_angstrom: float, n_detectors: int) ->
     return order
 
 
-def search_weights(shot: Shot, model_error: float) -> NDArray[np.float64]:
+def search_weights(shot: Shot, model: ForwardModel, model_error: float) -> NDArray[np.float64]:
     """Return 1 / (noise variance + (model error x Wilson's mean)²), `(n,)`."""
-    mean = wilson_intensity(shot, ForwardModel.of(shot))
+    mean = wilson_intensity(shot, model)
     variance = shot.variance(mean) + (model_error * mean) ** 2
     # Without noise and model error nothing sets a scale; a billionth of the strongest mean intensity does.
     return np.asarray(1 / np.maximum(variance, (1e-9 * mean.max()) ** 2))

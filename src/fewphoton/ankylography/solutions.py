@@ -50,6 +50,11 @@ class NoiseFloor:
     def __init__(self, shot: Shot, *, on_grid: bool = False) -> None:
         self.shot = shot
         self._on_grid = on_grid
+        # Dark detectors of a photon-counting shot: one photon counted there must not weigh without bound.
+        if shot.photons_per_electron2 is None:
+            self._least_variance = float((1e-6 * np.abs(shot.intensity_electron2).max()) ** 2)
+        else:
+            self._least_variance = float(0.05 / shot.photons_per_electron2**2)
         self.model = ForwardModel.of(shot)
         mean = wilson_intensity(shot, self.model)
         informative = mean >= _INFORMATIVE * np.sqrt(shot.variance(mean))
@@ -70,14 +75,8 @@ class NoiseFloor:
 
     def _terms(self, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
         chosen = self.informative
-        variance = np.maximum(self.shot.variance(intensity)[chosen], self._least_variance())
+        variance = np.maximum(self.shot.variance(intensity)[chosen], self._least_variance)
         return np.asarray((self.shot.intensity_electron2 - intensity)[chosen] ** 2 / variance)
-
-    def _least_variance(self) -> float:
-        # Dark detectors of a photon-counting shot: one photon counted there must not weigh without bound.
-        if self.shot.photons_per_electron2 is None:
-            return float((1e-6 * np.abs(self.shot.intensity_electron2).max()) ** 2)
-        return float(0.05 / self.shot.photons_per_electron2**2)
 
     def weights(self, candidate: Candidate) -> NDArray[np.float64]:
         """Return 1 / variance of the informative detectors where the candidate is true."""
@@ -85,7 +84,7 @@ class NoiseFloor:
 
     def variance(self, candidate: Candidate) -> NDArray[np.float64]:
         """Return the variance of all detectors where the candidate is true, never 0."""
-        return np.asarray(np.maximum(self.shot.variance(candidate.intensity), self._least_variance()))
+        return np.asarray(np.maximum(self.shot.variance(candidate.intensity), self._least_variance))
 
     def explains(self, candidate: Candidate, *, patient: bool = False) -> bool:
         """Whether noise alone could leave the candidate's misfit, over all detectors and in each quarter by q.

@@ -53,8 +53,7 @@ class TemperedMolecules:
         self.cost = np.full(n_replicas, np.inf)
         self._wave = np.empty((n_replicas, n_atoms, 2, n), dtype=np.float32)
         self._amplitude = np.empty((n_replicas, 2, n), dtype=np.float32)
-        # Rows side by side: chosen detectors come as columns of a larger table.
-        self._factor = np.ascontiguousarray(problem.model.factor, dtype=np.float32)
+        self._factor = problem.model.factor.astype(np.float32)
         self._measured = problem.measured.astype(np.float32)
         self._weight = problem.weight.astype(np.float32)
         self._q = np.ascontiguousarray(problem.model.q_inv_angstrom)

@@ -71,8 +71,18 @@ def add_wave(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_SUMS)
-def intensity_cost(amplitude: NDArray[np.float32], measured: NDArray[np.float32], weight: NDArray[np.float32]) -> float:
-    """Return sum w (|F|² - c)² over detectors, summed in float64 (4 multiply-adds and 16 bytes each)."""
+def intensity_cost(
+    amplitude: NDArray[np.floating], measured: NDArray[np.floating], weight: NDArray[np.floating]
+) -> float:
+    """Return sum w (|F|² - c)² over detectors, summed in float64; 4 multiply-adds and 4 numbers read for each.
+
+    Parameters
+    ----------
+    amplitude : ndarray of float32 or float64, `(2, n)`
+        F, real and imaginary part.
+    measured, weight : ndarray of the same type, `(n,)`
+        c and w.
+    """
     total = 0.0
     for i in range(len(measured)):
         excess = amplitude[0, i] * amplitude[0, i] + amplitude[1, i] * amplitude[1, i] - measured[i]

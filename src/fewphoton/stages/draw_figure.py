@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from fewphoton.io.metrics import Value, read_metrics, read_table
 from fewphoton.io.photon_files import open_photon_file
 from fewphoton.io.volumes import read_volume_file
 from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.figure_inputs import errors_name_files, file_labels, needed
 
 Config = DrawFigureConfig
 
@@ -79,36 +80,13 @@ def run(inputs: Inputs, outputs: Outputs, config: DrawFigureConfig, context: Con
     DataError
         If the files hold nothing that could be drawn.
     """
-    try:
+    with errors_name_files(inputs, config.figure):
         figure = _FIGURES[config.figure](inputs, config, context)
-    except DataError as error:
-        read = [str(path) for item in fields(inputs) for path in _paths(getattr(inputs, item.name))]
-        raise DataError(f"figure {config.figure!r} from {', '.join(read) or 'no file'}: {error}") from error
     style.save(figure, outputs.figure)
 
 
-def _paths(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
-def _needed(inputs: Inputs, name: str, config: DrawFigureConfig) -> Any:
-    value = getattr(inputs, name)
-    if not _paths(value):
-        raise ConfigError(f"figure {config.figure!r} needs --{name.replace('_', '-')}")
-    return value
-
-
-def _labels(paths: tuple[str, ...], config: DrawFigureConfig) -> tuple[str, ...]:
-    """Labels as configured, or the folder of each file: in the workflow it names the point of the sweep."""
-    if not config.labels:
-        return tuple(Path(path).resolve().parent.name for path in paths)
-    if len(config.labels) != len(paths):
-        raise ConfigError(f"labels: expected one for each of the {len(paths)} input files, found {len(config.labels)}")
-    return config.labels
-
-
 def _draw_frames(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    with open_photon_file(_needed(inputs, "frames", config)) as reader:
+    with open_photon_file(needed(inputs, "frames", config.figure)) as reader:
         if config.first_frame >= reader.n_frames:
             raise DataError(f"there is no frame {config.first_frame}; the file holds {reader.n_frames}")
         shown = reader.read(config.first_frame, config.first_frame + config.n_frames)
@@ -117,7 +95,7 @@ def _draw_frames(inputs: Inputs, config: DrawFigureConfig, context: Context) -> 
 
 def _draw_powder(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
     axis = None if inputs.crystal is None else read_crystal(inputs.crystal)[1]
-    with open_photon_file(_needed(inputs, "frames", config)) as reader:
+    with open_photon_file(needed(inputs, "frames", config.figure)) as reader:
         photons = np.zeros(reader.detector.n_pixels, dtype=np.int64)
         for part in context.track(reader.chunks(), "sum frames", "chunks"):
             photons += np.bincount(part.pixel, weights=part.count, minlength=len(photons)).astype(np.int64)
@@ -125,18 +103,20 @@ def _draw_powder(inputs: Inputs, config: DrawFigureConfig, context: Context) -> 
 
 
 def _draw_convergence(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    paths = _needed(inputs, "iterations", config)
+    paths = needed(inputs, "iterations", config.figure)
     if inputs.metrics and len(inputs.metrics) != len(paths):
         raise ConfigError(f"--metrics: expected one for each of the {len(paths)} runs, found {len(inputs.metrics)}")
     counts = [read_metrics(path).get("n_orientations") for path in inputs.metrics]
     known = [count if isinstance(count, int) else None for count in counts]
-    return convergence.draw([read_table(path) for path in paths], _labels(paths, config), known)
+    return convergence.draw(
+        [read_table(path) for path in paths], file_labels(paths, config.labels, folders=True), known
+    )
 
 
 def _draw_r_factor(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    paths = _needed(inputs, "shells", config)
+    paths = needed(inputs, "shells", config.figure)
     curves = []
-    for path, label in zip(paths, _labels(paths, config), strict=True):
+    for path, label in zip(paths, file_labels(paths, config.labels, folders=True), strict=True):
         rows = read_table(path)
         curves.append(
             r_factor.RFactorCurve(
@@ -163,9 +143,9 @@ def _optional(rows: Rows, name: str) -> Any:
 
 
 def _draw_bragg_diffuse(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    paths = _needed(inputs, "shells", config)
+    paths = needed(inputs, "shells", config.figure)
     curves = []
-    for path, label in zip(paths, _labels(paths, config), strict=True):
+    for path, label in zip(paths, file_labels(paths, config.labels, folders=True), strict=True):
         rows = read_table(path)
         curves.append(bragg_diffuse.RatioCurve(label, _middles(rows), numbers(rows, "bragg_to_diffuse")))
     return bragg_diffuse.draw(curves)
@@ -176,7 +156,7 @@ def _evaluated(inputs: Inputs) -> dict[str, Value]:
 
 
 def _draw_patterson(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    found = read_evaluation(_needed(inputs, "evaluation", config))
+    found = read_evaluation(needed(inputs, "evaluation", config.figure))
     correlation = _evaluated(inputs).get("patterson_correlation_without_origin")
     return patterson.draw(
         found.patterson,
@@ -188,7 +168,7 @@ def _draw_patterson(inputs: Inputs, config: DrawFigureConfig, context: Context) 
 
 
 def _draw_orientations(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    found = read_evaluation(_needed(inputs, "evaluation", config))
+    found = read_evaluation(needed(inputs, "evaluation", config.figure))
     return orientations.draw(
         found.true_angle_deg,
         found.best_angle_deg,
@@ -201,9 +181,9 @@ def _draw_orientations(inputs: Inputs, config: DrawFigureConfig, context: Contex
 
 
 def _draw_rotations(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    (shells,) = _needed(inputs, "shells", config)[:1]
-    rows = read_table(_needed(inputs, "errors", config))
-    _needed(inputs, "metrics", config)
+    (shells,) = needed(inputs, "shells", config.figure)[:1]
+    rows = read_table(needed(inputs, "errors", config.figure))
+    needed(inputs, "metrics", config.figure)
     merits = _evaluated(inputs)
     step, chance = (merits.get(name) for name in ("sampling_step_deg", "frames_within_one_step_chance"))
     return rotations.draw(
@@ -216,13 +196,13 @@ def _draw_rotations(inputs: Inputs, config: DrawFigureConfig, context: Context) 
 
 
 def _draw_volume_slices(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    volume = read_volume_file(_needed(inputs, "volume", config)).volume
+    volume = read_volume_file(needed(inputs, "volume", config.figure)).volume
     reference = None if inputs.reference_volume is None else read_volume_file(inputs.reference_volume).volume
     return volume_slices.draw(volume, reference)
 
 
 def _draw_reflections(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    found = read_evaluation(_needed(inputs, "evaluation", config))
+    found = read_evaluation(needed(inputs, "evaluation", config.figure))
     merits = _evaluated(inputs)
     comparisons = []
     for name, values in (("reference", found.reference_intensity), ("true", found.truth_intensity)):
@@ -243,7 +223,7 @@ def _notes(merits: dict[str, Value], comparison: str) -> tuple[str, ...]:
 
 
 def _draw_sweep(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    rows = read_table(_needed(inputs, "table", config))
+    rows = read_table(needed(inputs, "table", config.figure))
     if config.x is None:
         raise ConfigError("figure 'sweep' needs x, the column of the swept parameter")
     metrics = config.metrics or sweep.usual_metrics(rows)
@@ -251,7 +231,7 @@ def _draw_sweep(inputs: Inputs, config: DrawFigureConfig, context: Context) -> s
 
 
 def _draw_convergence_study(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
-    rows = read_table(_needed(inputs, "table", config))
+    rows = read_table(needed(inputs, "table", config.figure))
     if config.x is None:
         raise ConfigError("figure 'convergence_study' needs x, the column of the horizontal axis")
     return convergence_study.draw(rows, config.x)

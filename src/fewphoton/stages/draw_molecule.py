@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from fewphoton.config.molecule_figure import DrawMoleculeConfig
 from fewphoton.data import Molecule, PositionGrid
-from fewphoton.errors import ConfigError, DataError
+from fewphoton.errors import ConfigError
 from fewphoton.evaluate.molecule_match import MoleculeMatch, match_molecules
 from fewphoton.figures import ball_drawing, site_stems, style
 from fewphoton.io.metrics import write_table
 from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.figure_inputs import errors_name_files, file_labels, needed
 from fewphoton.stages.recovered_solutions import molecule_of, read_solutions, read_truth
 from fewphoton.stages.recovery_figures import RECOVERY_FIGURES, kept_rows
 
@@ -58,40 +59,23 @@ def run(inputs: Inputs, outputs: Outputs, config: DrawMoleculeConfig, context: C
     DataError
         If the files hold nothing that could be drawn.
     """
-    try:
+    with errors_name_files(inputs, config.figure):
         figure, rows = _FIGURES[config.figure](inputs, config)
-    except DataError as error:
-        given = [value for item in fields(inputs) if (value := getattr(inputs, item.name))]
-        read = [str(path) for value in given for path in (value if isinstance(value, tuple) else (value,))]
-        raise DataError(f"figure {config.figure!r} from {', '.join(read) or 'no file'}: {error}") from error
     style.save(figure, outputs.figure)
     if outputs.table is not None:
         write_table(outputs.table, rows)
 
 
-def _needed(inputs: Inputs, name: str, config: DrawMoleculeConfig) -> Any:
-    value = getattr(inputs, name)
-    if not value:
-        raise ConfigError(f"figure {config.figure!r} needs --{name}")
-    return value
-
-
 def _matches(inputs: Inputs, config: DrawMoleculeConfig) -> tuple[Molecule, dict[str, MoleculeMatch]]:
     """Return the truth, and the solution that each method ranks first laid upon it, by label."""
-    truth = read_truth(_needed(inputs, "truth", config))
+    truth = read_truth(needed(inputs, "truth", config.figure))
     paths = [Path(path) for path in inputs.recovered]
-    labels = config.labels or _names(paths)
-    if len(labels) != len(paths) or len(set(labels)) != len(labels):
-        raise ConfigError(f"labels: expected a name for each of the {len(paths)} files, found {', '.join(labels)}")
+    labels = file_labels(paths, config.labels)
+    if len(set(labels)) != len(labels):
+        raise ConfigError(f"labels: expected distinct names of the recovered files, found {', '.join(labels)}")
     best = [molecule_of(read_solutions(path)[0]) for path in paths]
     found = [match_molecules(truth, molecule, config.match_angstrom) for molecule in best]
     return truth, dict(zip(labels, found, strict=True))
-
-
-def _names(paths: list[Path]) -> tuple[str, ...]:
-    """Names of the files; their folders where the names are alike."""
-    stems = tuple(path.stem for path in paths)
-    return stems if len(set(stems)) == len(stems) else tuple(path.resolve().parent.name for path in paths)
 
 
 def _note(match: MoleculeMatch) -> str:
@@ -164,7 +148,7 @@ def _misplaced(match: MoleculeMatch) -> tuple[NDArray[np.bool_], NDArray[np.floa
 
 
 def _draw_from_tables(inputs: Inputs, config: DrawMoleculeConfig) -> _Drawn:
-    rows = kept_rows(_needed(inputs, "scores", config), config)
+    rows = kept_rows(needed(inputs, "scores", config.figure), config)
     return RECOVERY_FIGURES[config.figure](rows, config)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from fewphoton.separation.background import valid_range
 from fewphoton.separation.veto import FrameSignal, frame_signal, kept_against_threshold
 from fewphoton.simulate.ring_background import background_mean
 from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.figure_inputs import errors_name_files, file_labels, given_paths, needed
 from fewphoton.stages.frame_image import masked_by
 from fewphoton.stages.predicted_positions import predicted_positions
 from fewphoton.stages.ring_curves import corrected_values, ring_curves, ring_radii, ring_rows
@@ -92,39 +93,11 @@ def run(inputs: Inputs, outputs: Outputs, config: DrawSeparationConfig, context:
     DataError
         If the files hold nothing that could be drawn.
     """
-    try:
+    with errors_name_files(inputs, config.figure):
         figure, rows = _FIGURES[config.figure](inputs, config)
-    except DataError as error:
-        read = [str(path) for item in fields(inputs) for path in _paths(getattr(inputs, item.name))]
-        raise DataError(f"figure {config.figure!r} from {', '.join(read) or 'no file'}: {error}") from error
     style.save(figure, outputs.figure)
     if outputs.table is not None:
         write_table(outputs.table, rows)
-
-
-def _paths(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
-def _needed(inputs: Inputs, name: str, config: DrawSeparationConfig) -> Any:
-    value = getattr(inputs, name)
-    if not _paths(value):
-        raise ConfigError(f"figure {config.figure!r} needs --{name.replace('_', '-')}")
-    return value
-
-
-def _labels(paths: tuple[str, ...], config: DrawSeparationConfig) -> tuple[str, ...]:
-    """Labels as configured, or the names of the files; their folders where the names are all the same."""
-    if config.labels:
-        if len(config.labels) != len(paths):
-            raise ConfigError(
-                f"labels: expected one for each of the {len(paths)} input files, found {len(config.labels)}"
-            )
-        return config.labels
-    stems = tuple(Path(path).stem for path in paths)
-    if len(set(stems)) == len(stems):
-        return stems
-    return tuple(Path(path).resolve().parent.name for path in paths)
 
 
 def _draw_error_models(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
@@ -134,9 +107,11 @@ def _draw_error_models(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
         _, setup = _read_frame(inputs, config)
         detector, beam = setup.detector, setup.beam
     else:
-        geometry = read_geometry(_needed(inputs, "geometry", config))
+        geometry = read_geometry(needed(inputs, "geometry", config.figure))
         detector, beam = geometry.detector, geometry.beam
-        detector = detector.with_mask(detector.masked | masked_by(map(str, _paths(inputs.mask)), detector.frame_shape))
+        detector = detector.with_mask(
+            detector.masked | masked_by(map(str, given_paths(inputs.mask)), detector.frame_shape)
+        )
     mean = background_mean(config.simulated_background, detector, beam)
     usable = np.isfinite(mean)
     frame = np.zeros(detector.n_pixels, dtype=np.int32)
@@ -158,8 +133,8 @@ def _draw_error_models(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
 
 def _read_frame(inputs: Inputs, config: DrawSeparationConfig) -> tuple[NDArray[Any], SeparationSetup]:
     """Return the frame shown, `(n_pixels,)`, and its geometry."""
-    geometry = _needed(inputs, "geometry", config)
-    with open_raw_frames(_needed(inputs, "raw", config)) as raw:
+    geometry = needed(inputs, "geometry", config.figure)
+    with open_raw_frames(needed(inputs, "raw", config.figure)) as raw:
         if config.frame >= raw.n_frames:
             raise DataError(f"there is no frame {config.frame}; the files hold {raw.n_frames}")
         setup = set_up(raw, geometry, inputs.mask, inputs.dark, inputs.flat, config.background)
@@ -233,7 +208,7 @@ def _number(record: dict[str, Value], name: str) -> float:
 
 
 def _draw_spot_quality(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
-    spots, shells = _needed(inputs, "spots", config), _needed(inputs, "shells", config)
+    spots, shells = needed(inputs, "spots", config.figure), needed(inputs, "shells", config.figure)
     if len(shells) != len(spots):
         raise ConfigError(f"--shells: expected one for each of the {len(spots)} files of --spots, found {len(shells)}")
     sizes = [read_metrics(path) for path in inputs.sparsify]
@@ -243,7 +218,9 @@ def _draw_spot_quality(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
             f"original frames), found {len(sizes)}"
         )
     cutoffs = _cutoffs(sizes, len(spots) - 1, config) if len(spots) > 1 else ()
-    labels = _labels(spots, config) if config.labels else ("original", *(f"n = {cutoff:g}" for cutoff in cutoffs))
+    labels = (
+        file_labels(spots, config.labels) if config.labels else ("original", *(f"n = {cutoff:g}" for cutoff in cutoffs))
+    )
     ratio = "compression_ratio_to"
     ratios = {"uncompressed frames": f"{ratio}_uncompressed", "bitshuffle-LZ4": f"{ratio}_bitshuffle_lz4"}
     versions = []
@@ -268,9 +245,9 @@ def _draw_spot_quality(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
 
 
 def _draw_peak_counts(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
-    paths = _needed(inputs, "peaks", config)
+    paths = needed(inputs, "peaks", config.figure)
     counts = {}
-    for path, label in zip(paths, _labels(paths, config), strict=True):
+    for path, label in zip(paths, file_labels(paths, config.labels), strict=True):
         peaks, n_frames = read_cxi_peaks(path)
         counts[label] = peaks.counts(n_frames)
     figure = peak_counts.draw(counts, config.minimum_peaks)
@@ -281,10 +258,10 @@ def _draw_peak_counts(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
 
 
 def _draw_peak_comparison(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
-    paths = _needed(inputs, "peaks", config)
+    paths = needed(inputs, "peaks", config.figure)
     frame, setup = _read_frame(inputs, config)
     lists = []
-    for path, label in zip(paths, _labels(paths, config), strict=True):
+    for path, label in zip(paths, file_labels(paths, config.labels), strict=True):
         peaks, n_frames = read_cxi_peaks(path)
         if config.frame >= n_frames:
             raise InputFileError(path, "does not hold the frame", expected=f"frame {config.frame}", found=n_frames)
@@ -310,7 +287,7 @@ def _draw_peak_comparison(inputs: Inputs, config: DrawSeparationConfig) -> _Draw
 
 
 def _draw_veto(inputs: Inputs, config: DrawSeparationConfig) -> _Drawn:
-    (path, *more) = _needed(inputs, "peaks", config)
+    (path, *more) = needed(inputs, "peaks", config.figure)
     if more:
         raise ConfigError(f"figure 'veto' takes one file of peaks, found {1 + len(more)}")
     peaks, n_frames = read_cxi_peaks(path)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.fisher_information import standard_errors
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.config.score_molecule import ScoreMoleculeConfig
 from fewphoton.data import Molecule, Shot
@@ -74,10 +74,9 @@ def _bound(
     kind = model.kinds(truth.element)
     variance = shot.variance(model.intensity(truth.position_angstrom, kind, truth.occupancy))
     try:
-        information = fisher_information(
+        return standard_errors(
             model, variance, truth.position_angstrom, kind, truth.occupancy, amplitudes=config.free_amplitudes
         )
-        return CramerRaoBound.of(information, len(truth)).standard_error_angstrom
     except DataError as error:
         say(f"no Cramér-Rao bound: {error}")
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fewphoton.ankylography.feasibility import predict_feasibility
-from fewphoton.ankylography.fisher_information import CramerRaoBound, fisher_information
+from fewphoton.ankylography.fisher_information import standard_errors
 from fewphoton.ankylography.forward_model import ForwardModel
 from fewphoton.ankylography.simulated_shot import SimulatedShot
 from fewphoton.config.simulate_shot import SimulateShotConfig
@@ -91,8 +91,7 @@ def _bound(simulated: SimulatedShot, molecule: Molecule) -> dict[str, Any]:
     variance = simulated.shot.variance(simulated.true_intensity_electron2)
     names = [f"standard_error_{axis}_median_angstrom" for axis in "xyz"]
     try:
-        information = fisher_information(model, variance, molecule.position_angstrom, model.kinds(molecule.element))
-        error = CramerRaoBound.of(information, len(molecule)).standard_error_angstrom
+        error = standard_errors(model, variance, molecule.position_angstrom, model.kinds(molecule.element))
     except DataError:
         return dict.fromkeys(["standard_error_median_angstrom", *names])
     medians = dict(zip(names, np.median(error, axis=0).tolist(), strict=True))
