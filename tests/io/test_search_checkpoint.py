@@ -30,18 +30,18 @@ def parts(n_solutions=2, n_mended=3):
 
 @pytest.fixture
 def file(tmp_path):
-    file = SearchCheckpointFile(tmp_path / "c.h5", {"config": {"seed": 1}, "rank": 0})
+    file = SearchCheckpointFile(tmp_path / "c.h5", {"config": {"seed": 1}, "rank": 0}, 4, 5)
     file.write(parts())
     return file
 
 
 @pytest.mark.parametrize("n_mended", [0, 3])
 def test_what_is_written_comes_back(tmp_path, n_mended):
-    file = SearchCheckpointFile(tmp_path / "c.h5", {"b": 2, "a": 1})
+    file = SearchCheckpointFile(tmp_path / "c.h5", {"b": 2, "a": 1}, 4, 5)
     assert file.read() is None
     written = parts(n_mended=n_mended)
     file.write(written)
-    back = SearchCheckpointFile(tmp_path / "c.h5", {"a": 1, "b": 2}).read()
+    back = SearchCheckpointFile(tmp_path / "c.h5", {"a": 1, "b": 2}, 4, 5).read()
     assert set(back) == set(written)
     for name, values in written.items():
         np.testing.assert_array_equal(back[name], values, err_msg=name)
@@ -56,7 +56,7 @@ def test_what_is_written_comes_back(tmp_path, n_mended):
 
 def test_checkpoints_of_other_searches_are_left_alone(file):
     before = file.path.read_bytes()
-    assert SearchCheckpointFile(file.path, {"config": {"seed": 2}, "rank": 0}).read() is None
+    assert SearchCheckpointFile(file.path, {"config": {"seed": 2}, "rank": 0}, 4, 5).read() is None
     assert file.path.read_bytes() == before
 
 
@@ -95,6 +95,27 @@ def test_missing_and_misshapen_parts_are_typed_errors(file, name):
         handle[name] = np.zeros((2, 2, 2, 2), parts()[name].dtype)
     with pytest.raises(InputFileError, match=rf"\[{name}\].*wrong shape"):
         file.read()
+
+
+@pytest.mark.parametrize("name", sorted(set(parts()) - {"sweep", "found_at", "random"}))
+def test_parts_of_another_size_are_typed_errors(file, name):
+    """One atom, replica, solution or mended molecule less in one part than in the others."""
+    shape = parts()[name].shape
+    for axis in range(len(shape)):
+        file.write(parts() | {name: np.delete(parts()[name], 0, axis)})
+        if shape[axis] in (2, 3) and axis == 0 and name in ("solution_position", "mended_position"):
+            name_of_error = name.replace("position", "kind")
+        else:
+            name_of_error = name
+        with pytest.raises(InputFileError, match=rf"\[{name_of_error}\].*wrong shape.*Remove it"):
+            file.read()
+
+
+@pytest.mark.parametrize(("n_replicas", "n_atoms"), [(3, 5), (4, 6)])
+def test_checkpoints_of_another_size_of_search_are_typed_errors(file, n_replicas, n_atoms):
+    same = SearchCheckpointFile(file.path, {"config": {"seed": 1}, "rank": 0}, n_replicas, n_atoms)
+    with pytest.raises(InputFileError, match=r"\[position\].*wrong shape.*Remove it"):
+        same.read()
 
 
 @pytest.mark.parametrize("name", ["sweep", "found_at", "random", "identity"])

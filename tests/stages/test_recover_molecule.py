@@ -196,6 +196,45 @@ def test_ranks_search_on_their_own_and_share_what_they_find(folder, done):
 
 
 @pytest.mark.mpi
+def test_ranks_that_were_left_a_round_apart_go_on_to_the_same_bytes(folder):
+    """A job dies after one rank has saved its second round, and the other has not."""
+    script = folder / "dying.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from fewphoton.cli import main\n"
+        "from fewphoton.stages import recover_molecule\n"
+        "keep, kept = recover_molecule._CheckpointMemory.keep, []\n"
+        "def dying(self, state):\n"
+        "    kept.append(state.sweep)\n"
+        "    mine = self.file.path.stem.endswith(sys.argv[1])\n"
+        "    if len(kept) == 2 and mine:\n"
+        "        other = self.file.path.with_name(f'checkpoint_{1 - int(sys.argv[1])}.done')\n"
+        "        while not other.exists():\n"
+        "            time.sleep(0.01)\n"
+        "        os._exit(9)\n"
+        "    keep(self, state)\n"
+        "    if len(kept) == 2:\n"
+        "        self.file.path.with_suffix('.done').touch()\n"
+        "recover_molecule._CheckpointMemory.keep = dying\n"
+        "sys.exit(main(sys.argv[2:]))\n"
+    )
+    launch = [launcher(), "-n", "2", sys.executable]
+    whole, parted = (arguments(folder, name, "--expect-ranks", "2", tasks=2) for name in ("whole", "parted"))
+    done = subprocess.run([*launch, "-m", "fewphoton", *whole], check=True, timeout=300, capture_output=True, text=True)
+    assert done.stderr.count("sweep 4:") == 2, "the search ends too early for this test"
+    killed = subprocess.run([*launch, script, "0", *parted], check=False, timeout=300, capture_output=True)
+    assert killed.returncode != 0
+    assert not (folder / "parted" / "recovered.json").exists()
+    again = subprocess.run(
+        [*launch, "-m", "fewphoton", *parted], check=True, timeout=300, capture_output=True, text=True
+    )
+    assert "goes on after sweep 2" in again.stderr
+    assert "goes on after sweep 4" in again.stderr
+    for name in OUTPUTS:
+        assert (folder / "parted" / name).read_bytes() == (folder / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.mpi
 def test_a_failing_rank_ends_the_job(folder):
     words = arguments(folder, "failing", "--expect-ranks", "2", "--quiet", shot="missing.h5", tasks=2)
     ran = subprocess.run(
@@ -257,7 +296,7 @@ def test_a_truth_in_the_file_is_not_looked_at(folder, done):
 
 
 class SecondOfTwo(Serial):
-    """Rank 1 of a world in which rank 0 ends in its first round."""
+    """Rank 1 of a world in which rank 0 ends in its first round; asked for the furthest sweep first, then for ends."""
 
     rank = 1
     size = 2
@@ -267,7 +306,7 @@ class SecondOfTwo(Serial):
 
     def maximum(self, values):
         self.asked += 1
-        values[:] = max(values[0], self.asked == 2)
+        values[:] = max(values[0], self.asked == 3)
 
 
 def test_a_rank_ends_when_another_has_found_the_molecule(folder, monkeypatch, capsys):

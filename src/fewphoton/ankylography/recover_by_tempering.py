@@ -37,7 +37,7 @@ def recover_by_tempering(
     say: Callable[[str], None],
     threads: int = 1,
     *,
-    anywhere: Callable[[bool], bool] = bool,
+    largest: Callable[[float], float] = float,
     rank: int = 0,
     memory: SearchMemory | None = None,
 ) -> list[RecoveredMolecule]:
@@ -62,8 +62,8 @@ def recover_by_tempering(
         Takes a line of progress each round.
     threads : int
         Threads that share the replicas.
-    anywhere : callable
-        Whether what is true here is true on any rank; ranks ask it in step, once a round.
+    largest : callable
+        The largest of a number over all ranks; ranks ask for it in step.
     rank : int
         Number of this search; together with the seed it determines the random numbers.
     memory : SearchMemory, optional
@@ -108,8 +108,10 @@ def recover_by_tempering(
 
     # Threads share the replicas, and results must not depend on how a product is divided: BLAS works alone.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        # Ranks may have been left a round apart; those behind then know that the search went on.
+        furthest = largest(sweep)
         # Asked before the first round too: a search may have been left when it had ended already.
-        while not anywhere(ended()):
+        while sweep < furthest or not largest(ended()):
             for _ in range(min(config.polish_every, config.max_sweeps - sweep)):
                 replicas.sweep(pool if threads > 1 else None)
                 replicas.exchange_temperatures()

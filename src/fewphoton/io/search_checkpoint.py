@@ -13,16 +13,17 @@ from fewphoton.io.atomic import remove_leftovers
 from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
 
 KIND = "search_checkpoint"
-_ARRAYS = {
-    "position": ("f", 3),
-    "kind": ("i", 2),
-    "cost": ("f", 1),
-    "exchanges": ("i", 1),
-    "solution_position": ("f", 3),
-    "solution_kind": ("i", 2),
-    "solution_occupancy": ("f", 2),
-    "mended_position": ("f", 3),
-    "mended_kind": ("i", 2),
+_REPLICAS, _ATOMS, _SOLUTIONS, _MENDED = "replicas", "atoms", "solutions", "mended"
+_ARRAYS: dict[str, tuple[str, tuple[int | str, ...]]] = {
+    "position": ("f", (_REPLICAS, _ATOMS, 3)),
+    "kind": ("i", (_REPLICAS, _ATOMS)),
+    "cost": ("f", (_REPLICAS,)),
+    "exchanges": ("i", (3,)),
+    "solution_position": ("f", (_SOLUTIONS, _ATOMS, 3)),
+    "solution_kind": ("i", (_SOLUTIONS, _ATOMS)),
+    "solution_occupancy": ("f", (_SOLUTIONS, _ATOMS)),
+    "mended_position": ("f", (_MENDED, _ATOMS, 3)),
+    "mended_kind": ("i", (_MENDED, _ATOMS)),
 }
 
 
@@ -36,10 +37,13 @@ class SearchCheckpointFile:
     identity : dict
         What the search belongs to (parameters, digest of the shot, rank); a file of another identity is left alone
         until it is written over.
+    n_replicas, n_atoms : int
+        Size of the search.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, path: Path, identity: dict[str, Any], n_replicas: int, n_atoms: int) -> None:
         self.path = path
+        self._sizes = {_REPLICAS: n_replicas, _ATOMS: n_atoms}
         self._identity = json.dumps(identity, sort_keys=True)
 
     def read(self) -> dict[str, Any] | None:
@@ -48,7 +52,8 @@ class SearchCheckpointFile:
         Raises
         ------
         InputFileError
-            If the file is truncated, foreign, lacks a part, or holds values that are not finite.
+            If the file is truncated, foreign, lacks a part, or holds parts of another size or values that are not
+            finite.
         """
         remove_leftovers(self.path)
         if not self.path.exists():
@@ -59,10 +64,12 @@ class SearchCheckpointFile:
                 require_kind(file, KIND)
                 if attribute(file, "identity") != self._identity:
                     return None
-                parts: dict[str, Any] = {
-                    name: dataset(file, name, kind=kind, shape=(None,) * n_axes)[()]
-                    for name, (kind, n_axes) in _ARRAYS.items()
-                }
+                sizes: dict[int | str, int] = dict(self._sizes.items())
+                parts: dict[str, Any] = {}
+                for name, (kind, axes) in _ARRAYS.items():
+                    shape = tuple(axis if isinstance(axis, int) else sizes.get(axis) for axis in axes)
+                    parts[name] = dataset(file, name, kind=kind, shape=shape)[()]
+                    sizes |= dict(zip(axes, parts[name].shape, strict=True))
                 parts["sweep"], parts["found_at"] = (int(attribute(file, name)) for name in ("sweep", "found_at"))
                 parts["random"] = str(attribute(file, "random"))
         except InputFileError as error:

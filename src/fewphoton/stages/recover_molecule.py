@@ -86,24 +86,24 @@ def run(inputs: Inputs, outputs: Outputs, config: RecoverMoleculeConfig, context
                 path = path.with_name(f"{path.stem}_{ranks.rank}{path.suffix}")
             told = {key: value for key, value in content.items() if key not in ("time_budget_s", "tasks")}
             identity = {"config": told, "shot": file_digest(inputs.shot), "rank": ranks.rank}
-            memory = _CheckpointMemory(SearchCheckpointFile(path, identity))
+            memory = _CheckpointMemory(SearchCheckpointFile(path, identity, config.fewphoton.replicas, shot.n_atoms))
         begin = time.perf_counter()
 
         def say(line: str) -> None:
             prefix = f"rank {ranks.rank}: " if ranks.size > 1 else ""
             context.say(f"{prefix}{time.perf_counter() - begin:7.1f} s  {line}")
 
-        def anywhere(here: bool) -> bool:
-            flag = np.array([float(here)])
-            ranks.maximum(flag)
-            return bool(flag[0])
+        def largest(value: float) -> float:
+            values = np.array([value], dtype=np.float64)
+            ranks.maximum(values)
+            return float(values[0])
 
         found = recover(
             shot,
             config,
             say if context.progress else lambda line: None,
             threads=context.threads,
-            anywhere=anywhere,
+            largest=largest,
             rank=ranks.rank,
             memory=memory,
         )
@@ -124,6 +124,8 @@ def run(inputs: Inputs, outputs: Outputs, config: RecoverMoleculeConfig, context
                     "standard_error_median_angstrom": None if errors is None else float(np.median(errors)),
                 }
                 write_metrics(outputs.metrics, record)
+        # No rank gives its search away before the results are written.
+        largest(0.0)
         if memory is not None:
             memory.file.remove()
 

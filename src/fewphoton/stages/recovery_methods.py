@@ -23,7 +23,7 @@ def recover(
     say: Callable[[str], None],
     *,
     threads: int = 1,
-    anywhere: Callable[[bool], bool] = bool,
+    largest: Callable[[float], float] = float,
     rank: int = 0,
     memory: SearchMemory | None = None,
 ) -> list[RecoveredMolecule]:
@@ -39,8 +39,8 @@ def recover(
         Takes lines of progress.
     threads : int
         Threads (`fewphoton`); BLAS works with one.
-    anywhere : callable
-        Whether what is true here is true on any rank.
+    largest : callable
+        The largest of a number over all ranks (`fewphoton`).
     rank : int
         Number of this search among those that run together.
     memory : SearchMemory, optional
@@ -51,20 +51,6 @@ def recover(
     list of RecoveredMolecule
         Distinct solutions, best first.
     """
-    # How BLAS shares a product among threads of its own shows in the last digits of what the methods return.
-    with threadpool_limits(1, user_api="blas"):
-        return _recover(shot, config, say, threads, anywhere, rank, memory)
-
-
-def _recover(
-    shot: Shot,
-    config: RecoverMoleculeConfig,
-    say: Callable[[str], None],
-    threads: int,
-    anywhere: Callable[[bool], bool],
-    rank: int,
-    memory: SearchMemory | None,
-) -> list[RecoveredMolecule]:
     end = None if config.time_budget_s is None else time.monotonic() + config.time_budget_s
 
     def stop() -> bool:
@@ -82,5 +68,5 @@ def _recover(
             assert config.residues is not None
             return recover_by_residues(shot, config.residues, config.seed, stop, say)
         return recover_by_tempering(
-            shot, config.fewphoton, config.seed, stop, say, threads, anywhere=anywhere, rank=rank, memory=memory
+            shot, config.fewphoton, config.seed, stop, say, threads, largest=largest, rank=rank, memory=memory
         )
