@@ -104,16 +104,21 @@ def test_groups_stay_rigid_and_the_state_stays_whole(seed):
     assert cost == pytest.approx(twin, rel=1e-4)
 
 
-def test_uphill_moves_are_taken_by_metropolis_alone():
-    parts, before, cost = moved(0, 1, uniform=np.array([[0.0, 0.0, 0.9, 0.2, 0.75, 0.999999]]), temperature=1e-6)
-    start = (parts[7] * (np.abs(naive_amplitude(parts[0], before, parts[2], parts[5])) ** 2 - parts[6]) ** 2).sum()
-    hot, _, hot_cost = moved(0, 1, uniform=np.array([[0.0, 0.0, 0.9, 0.2, 0.75, 0.0]]), temperature=1e9)
-    assert not np.allclose(hot[1], before)
-    if hot_cost > start:
-        np.testing.assert_array_equal(parts[1], before)
-        assert cost == pytest.approx(start, rel=1e-4)
-    else:
-        np.testing.assert_allclose(parts[1], hot[1])
+@pytest.mark.parametrize(("turn_or_shift", "seed"), [(0.0, 0), (0.9, 0)])
+def test_uphill_moves_are_taken_as_often_as_metropolis_takes_them(turn_or_shift, seed):
+    def with_decision(decision, temperature):
+        uniform = np.array([[0.0, turn_or_shift, 0.9, 0.2, 0.75, decision]])
+        (_, position, *_), before, cost = moved(seed, 1, uniform=uniform, temperature=temperature)
+        return not np.array_equal(position, before), cost
+
+    stayed, start = with_decision(0.999999, 1e-6)
+    went, uphill = with_decision(0.0, 1e9)
+    assert went
+    assert not stayed
+    assert uphill > start
+    # One in e is taken where the temperature is what the move costs.
+    assert with_decision(0.36, uphill - start) == (True, uphill)
+    assert with_decision(0.375, uphill - start) == (False, start)
 
 
 def test_no_move_that_would_take_another_atom_along():
