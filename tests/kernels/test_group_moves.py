@@ -81,11 +81,11 @@ def naive_amplitude(q, position, kind, factor):
     return (factor[kind] * np.exp(2j * np.pi * position @ q.T)).sum(axis=0)
 
 
-def moved(seed, n_tries, temperature=1.0, uniform=None):
+def moved(seed, n_tries, temperature=1.0, uniform=None, half_box=3.5):
     parts = state(seed)
     before = parts[1].copy()
     draw = np.random.default_rng(seed + 50).random((n_tries, 6)) if uniform is None else uniform
-    box, closest = np.full(3, 3.5), np.full((2, 2), 0.4)
+    box, closest = np.full(3, half_box), np.full((2, 2), 0.4)
     cost = group_moves.move_groups(draw, temperature, *parts, box, closest, FOLLOWS, 1.0, 0.2)
     return parts, before, cost
 
@@ -119,6 +119,15 @@ def test_uphill_moves_are_taken_as_often_as_metropolis_takes_them(turn_or_shift,
     # One in e is taken where the temperature is what the move costs.
     assert with_decision(0.36, uphill - start) == (True, uphill)
     assert with_decision(0.375, uphill - start) == (False, start)
+
+
+def test_no_group_leaves_the_box():
+    """The second group reaches to 2.4 along x; half a box of 2.45 lets it go outwards by a twentieth of the shift."""
+    outwards = np.array([[0.7, 0.9, 0.999, 0.5, 0.5, 0.0]])
+    (_, position, *_), before, _ = moved(0, 1, uniform=outwards, temperature=1e9)
+    np.testing.assert_allclose(position[3] - before[3], [0.1996, 0, 0], atol=1e-9)
+    (_, position, *_), before, _ = moved(0, 1, uniform=outwards, temperature=1e9, half_box=2.45)
+    np.testing.assert_array_equal(position, before)
 
 
 def test_no_move_that_would_take_another_atom_along():

@@ -43,6 +43,7 @@ def test_labels_are_names_of_files_or_of_folders():
     distinct, alike = ["run/a.csv", "run/b.csv"], ["one/a.csv", "two/a.csv"]
     assert file_labels(distinct, ()) == ("a", "b")
     assert file_labels(alike, ()) == file_labels(alike, (), folders=True) == ("one", "two")
+    assert file_labels(distinct, (), folders=True) == ("run", "run")
     assert file_labels(alike, ("x", "y")) == ("x", "y")
     with pytest.raises(ConfigError, match="one for each of the 2 input files, found 1"):
         file_labels(alike, ("x",))
