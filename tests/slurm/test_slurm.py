@@ -56,7 +56,8 @@ def interrupted(clone: Clone) -> list[float]:
     done = clone.hold_ranks()
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=PATIENCE_SECONDS) != 0
-    assert [job.state for job in clone.jobs()] in (["CANCELLED"], ["COMPLETING"])
+    # Slurm takes a moment to end what snakemake has cancelled.
+    clone.wait_until(lambda: [job.state for job in clone.jobs()] == ["CANCELLED"])
     clone.wait_until(lambda: not clone.ranks())
     clone.finish(clone.start_reconstruction())
     return done
