@@ -1,11 +1,17 @@
-include: "workflow/Snakefile"
+# One run, or with a list of papers all of their runs and a page of their figures.
+if "papers" in config:
 
+    include: "workflow/papers.smk"
 
-rule all:
-    default_target: True
-    input:
-        [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED + ROTATED else [],
-        [f"{RESULTS}/published.csv"] if RUN.published else [],
-        separation_results(),
-        ankylography_results(),
-        all_figures(),
+else:
+
+    include: "workflow/Snakefile"
+
+    rule all:
+        default_target: True
+        input:
+            [f"{RESULTS}/metrics.csv"] if RECONSTRUCTED + ROTATED else [],
+            [f"{RESULTS}/published.csv"] if RUN.published else [],
+            separation_results(),
+            ankylography_results(),
+            all_figures(),

@@ -56,6 +56,7 @@ STAGES = (
     Stage("score-iterates", "tell R of each traced iterate against a reference, and when it was as good as the last"),
     Stage("tabulate-convergence", "set the convergence of all points of a sweep beside the plain iteration's"),
     Stage("compare-published", "set metrics beside published values"),
+    Stage("compare-papers", "set every figure, table and number of the papers beside ours, on one page"),
     Stage("draw-figure", "draw one figure of the report from result files"),
     Stage("draw-separation", "draw one figure of signal separation, with its table"),
     Stage("draw-molecule", "draw one figure of molecules recovered from single shots, with its table"),
