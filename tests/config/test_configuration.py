@@ -9,6 +9,7 @@ import yaml
 
 from fewphoton.config import ReconstructConfig, RunConfig, load_run, load_section, sweep_grids, sweep_points
 from fewphoton.config.load import run_schema
+from fewphoton.config.papers import PapersConfig
 from fewphoton.config.reconstruct import PRESETS
 from fewphoton.config.sweep import frame_chain
 from fewphoton.errors import ConfigError
@@ -24,10 +25,23 @@ def run(**changes):
     return load_section(RunConfig, yaml.safe_dump(content), "test.yaml")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
+SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
+OF_PAPERS = [path for path in SHIPPED if path.stem.startswith("figures_")]
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if path not in OF_PAPERS], ids=lambda path: path.stem)
 def test_shipped_configurations_are_valid(path):
     run = load_run(path)
     assert run.datasets or run.ankylography
+
+
+@pytest.mark.parametrize("path", OF_PAPERS, ids=lambda path: path.stem)
+def test_shipped_runs_of_papers_name_scales_that_are_there(path):
+    papers = load_section(PapersConfig, path.read_text(encoding="utf-8"), str(path))
+    assert (ROOT / papers.catalogue).exists()
+    for paper in papers.papers.values():
+        content = yaml.safe_load((ROOT / paper.config).read_text(encoding="utf-8"))
+        assert paper.scale is None or paper.scale in content["scales"]
 
 
 def test_schema_is_in_step():
