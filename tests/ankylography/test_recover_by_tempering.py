@@ -217,15 +217,32 @@ def test_success_anywhere_ends_all():
     shot, _ = random_shot(COMPOSITION, 1)
     here = []
 
-    def anywhere(value):
+    def largest(value):
         here.append(value)
-        return len(here) == 3
+        # First all tell how far they were; then, once a round, whether they have ended.
+        return float(len(here) == 4)
 
     lines = []
-    assert recovered(shot, lines=lines, anywhere=anywhere, polish_every=1)
-    assert here == [False, False, False]
+    assert recovered(shot, lines=lines, largest=largest, polish_every=1)
+    assert here == [0, False, False, False]
     assert len(lines) == 2
-    assert recovered(shot, anywhere=lambda value: True) == []
+    ended = iter([0.0, 1.0])
+    assert recovered(shot, largest=lambda value: next(ended)) == []
+
+
+def test_a_rank_that_was_left_behind_does_the_rounds_of_the_others_first():
+    shot, _ = random_shot(COMPOSITION, 1)
+    here = []
+
+    def largest(value):
+        here.append(value)
+        return 3.0 if len(here) == 1 else 1.0
+
+    lines = []
+    assert recovered(shot, lines=lines, largest=largest, polish_every=1)
+    # Three rounds without a question, as the others had none to ask; then the end of one of them.
+    assert len(here) == 2
+    assert len(lines) == 3
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,10 @@ def test_the_truth_passes_in_93_of_100_draws(noise):
         passed.append(floor.explains(truth))
         patiently.append(floor.explains(truth, patient=True))
     assert 0.87 <= np.mean(passed) <= 0.985
-    assert np.mean(patiently) >= 0.995
+    assert np.mean(patiently) >= max(0.95, np.mean(passed))
 
 
-@pytest.mark.parametrize(("patient", "sigmas"), [(False, 1.5), (True, 3.5)])
+@pytest.mark.parametrize(("patient", "sigmas"), [(False, 1.5), (True, 2.0)])
 @pytest.mark.parametrize("photons", [None, 1000.0], ids=["white", "counted"])
 def test_the_limit_is_a_number_of_standard_deviations_of_the_mean(photons, patient, sigmas):
     """(x - m)² / v has the variance 2 for normal noise and 2 + 1 / m for m counts (fourth moment m + 3 m²)."""
