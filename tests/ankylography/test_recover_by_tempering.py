@@ -36,7 +36,7 @@ class Notebook:
 
 
 def recovered(shot, seed=1, stop=never, lines=None, threads=1, **options):
-    keywords = {key: options.pop(key) for key in ("anywhere", "rank", "memory") if key in options}
+    keywords = {key: options.pop(key) for key in ("largest", "rank", "memory") if key in options}
     say = (lambda line: None) if lines is None else lines.append
     return recover_by_tempering(shot, small_search(**options), seed, stop, say, threads, **keywords)
 
