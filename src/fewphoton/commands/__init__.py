@@ -22,6 +22,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
+    Command("new", "write the configuration of a run from raw files, geometry and crystal"),
     Command("check", "open every input that a configuration names, tell what it holds, and draw it"),
     Command("doctor", "tell which parts of the suite work on this machine, and how to mend the others"),
     Command("completion", "print the shell's completion of this command line"),
