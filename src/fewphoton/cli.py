@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FewphotonError as error:
         print(f"fewphoton: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Who reads has enough, as `| head`; what Python still holds back would raise anew at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     parser, _ = _top_parser()
     parser.parse_args(words)
     parser.print_help()

@@ -24,6 +24,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("new", "write the configuration of a run from raw files, geometry and crystal"),
     Command("check", "open every input that a configuration names, tell what it holds, and draw it"),
+    Command("status", "tell what is done, running and failed in a run, and what to do about it"),
     Command("doctor", "tell which parts of the suite work on this machine, and how to mend the others"),
     Command("completion", "print the shell's completion of this command line"),
     Command("check-config", "check a run's configuration file without opening its inputs"),
