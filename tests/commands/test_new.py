@@ -16,6 +16,7 @@ from fewphoton.cli import main
 from fewphoton.commands.input_guesses import frame_patterns
 from fewphoton.commands.run_text import usual_grid
 from fewphoton.config.load import load_run
+from fewphoton.io.calibration_files import write_calibration_file
 from tests.commands.experiments import CELL, SPACE_GROUP, write_experiment
 from tests.conftest import ROOT
 
@@ -92,6 +93,22 @@ def test_what_is_wanting_is_named_and_nothing_written(words, message, folder, ca
     assert main(["new", "mine.yaml", "--raw", str(folder / "raw.h5"), *words, "--yes"]) == 1
     assert message in capsys.readouterr().err
     assert not Path("mine.yaml").exists()
+
+
+def test_calibrations_tell_their_kind(folder, provenance):
+    frame = np.ones((40, 30), dtype=np.float32)
+    columns = {"offset_adu": frame, "adu_per_photon": frame, "read_noise_adu": frame}
+    write_calibration_file("gain.h5", columns, provenance)
+    np.save("dark.npy", np.ones((3, 40, 30), dtype=np.uint16))
+    words = ["new", "mine.yaml", "--raw", str(folder / "raw.h5"), *CELL_WORDS, "--yes", "--force", "--calibration"]
+    for name, kind in (("gain.h5", "given"), ("dark.npy", "dark")):
+        assert main([*words, name]) == 0
+        run = load_run("mine.yaml")
+        assert run.stages.count_photons.calibration == kind
+        assert run.datasets["raw"].raw.calibration == Path(name).absolute()
+        assert main(["check", "mine.yaml", "--no-figures"]) == 0
+    np.save("dark.npy", np.ones((3, 4, 5), dtype=np.uint16))
+    assert main([*words, "dark.npy"]) == 1
 
 
 def test_signal_separation_needs_no_crystal(folder):

@@ -26,8 +26,9 @@ from fewphoton.config import RunConfig
 from fewphoton.config.load import load_section
 from fewphoton.data import Crystal, Detector
 from fewphoton.data.beam_on_detector import beam_on_detector
-from fewphoton.errors import ConfigError, FewphotonError
+from fewphoton.errors import ConfigError, FewphotonError, InputFileError
 from fewphoton.io.atomic import write_text
+from fewphoton.io.calibration_files import read_gain_stages, read_pixel_calibration
 from fewphoton.io.cell_files import FoundCell, read_cell
 from fewphoton.io.geometry_files import Geometry, read_geometry
 
@@ -107,10 +108,34 @@ def gather(options: argparse.Namespace) -> Answers:
         path,
         _absolute(options.calibration),
         _absolute(options.mask),
+        _counting(options.calibration, glimpse, geometry.detector.n_pixels),
         crystal,
         glimpse,
         beam_on_detector(_usable(geometry.detector, glimpse), geometry.beam).q_max_inv_angstrom,
     )
+
+
+def _counting(calibration: Path | None, glimpse: FrameGlimpse, n_pixels: int) -> str:
+    """Return how photons are counted: as the calibration file's kind asks, or as the frames look.
+
+    Raises
+    ------
+    InputFileError
+        If the file is neither a calibration nor dark frames of this detector.
+    """
+    if calibration is None:
+        return "photons" if glimpse.counts_photons else "fit"
+    for kind, reader in (("given", read_pixel_calibration), ("jungfrau", read_gain_stages)):
+        try:
+            reader(calibration, n_pixels)
+        except FewphotonError:
+            continue  # of another kind
+        return kind
+    dark = glimpse_raw([str(calibration)])
+    if dark.frame_shape != glimpse.frame_shape:
+        problem = "is no calibration, and its frames have another shape"
+        raise InputFileError(calibration, problem, expected=glimpse.frame_shape, found=dark.frame_shape)
+    return "dark"
 
 
 def _absolute(path: Path | None) -> Path | None:

@@ -38,6 +38,8 @@ class Answers:
         Geometry file.
     calibration, mask : Path or None
         Files beside the frames.
+    counting : str
+        ``calibration`` of count_photons.
     crystal : FoundCell or None
         Cell, space group, orientation; None for signal separation.
     frames : FrameGlimpse
@@ -53,6 +55,7 @@ class Answers:
     geometry: Path
     calibration: Path | None
     mask: Path | None
+    counting: str
     crystal: FoundCell | None
     frames: FrameGlimpse
     q_max_inv_angstrom: float
@@ -158,8 +161,8 @@ def _stages(answers: Answers) -> list[str]:
     glimpse = answers.frames
     lines = ["stages:"]
     if answers.kind == "raw":
-        kind = "photons" if glimpse.counts_photons else "fit"
-        lines += ["  count_photons:", *_comment(CountPhotonsConfig, "calibration", 4), f"    calibration: {kind}"]
+        lines += ["  count_photons:", *_comment(CountPhotonsConfig, "calibration", 4)]
+        lines.append(f"    calibration: {answers.counting}")
         if not np.isfinite(np.asarray(glimpse.table.omega_start_deg)).any():
             lines += ["    # The files hold no angles. Where they are known (for comparison only):"]
             lines += ["    # omega_start_deg: 0.0", "    # omega_step_deg: 0.1"]
