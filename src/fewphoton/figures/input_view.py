@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import AsinhNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from fewphoton.data import Beam, Detector
@@ -128,7 +129,12 @@ def _draw_values(axes: Axes, view: DetectorView, values: NDArray[np.floating] | 
         figure = axes.get_figure()
         assert figure is not None
         beside = axes.inset_axes((1.02, 0.0, 0.035, 1.0))
-        figure.colorbar(images[0], cax=beside, extend="max").set_label("mean of the shown frames (as in the files)")
+        scale = figure.colorbar(images[0], cax=beside, extend="max")
+        scale.set_label("mean of the shown frames (as in the files)")
+        # Below the linear width decades would lie on top of each other.
+        powers = range(math.ceil(math.log10(linear)), math.floor(math.log10(top)) + 1)
+        scale.set_ticks([0.0, *(10.0**power for power in powers)])
+        scale.ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _draw_rings(axes: Axes, view: DetectorView, beam: Beam, window: tuple[float, float, float, float]) -> None:
