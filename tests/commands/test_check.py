@@ -13,15 +13,19 @@ from fewphoton.cli import main
 from fewphoton.commands.frame_glimpse import glimpse_raw
 from fewphoton.data import Crystal
 from fewphoton.data.physical_constants import KEV_ANGSTROM
+from fewphoton.simulate.rotation_experiment import euler_zyz
 from tests.commands.experiments import CELL, SPACE_GROUP, write_experiment
 from tests.conftest import ROOT
+
+
+TURNED = euler_zyz((31.0, 47.0, 13.0))
 
 
 @pytest.fixture
 def experiment(tmp_path) -> Path:
     write_experiment(tmp_path)
     crystal = {"cell": CELL, "space_group": SPACE_GROUP, "rotation_axis": [0, 1, 0]}
-    crystal["ub_inv_angstrom"] = (np.eye(3) / 21.47).tolist()
+    crystal["ub_inv_angstrom"] = (TURNED / 21.47).tolist()
     raw = {"files": [str(tmp_path / "raw.h5")], "geometry": str(tmp_path / "geometry.yaml"), "crystal": crystal}
     write(tmp_path, {"run": "mine", "datasets": {"one": {"raw": raw}}})
     return tmp_path
@@ -66,13 +70,13 @@ def test_what_is_understood_is_what_was_written(experiment, capsys):
 def crossings_on_usable_pixels() -> int:
     crystal = Crystal(tuple(CELL), SPACE_GROUP)
     hkl = crystal.lattice_points(2 * np.sin(np.arctan2(np.hypot(20, 15), 50) / 2) / 0.71073)
-    hkl = hkl[crystal.space_group_allows(hkl)]
+    points = hkl[crystal.space_group_allows(hkl)] @ TURNED.T / 21.47
     steps = np.deg2rad(np.linspace(0, 1, 401))
     count = 0
     k = 1 / 0.71073
     # A degree moves a lattice point by less than 0.02 / angstrom.
-    near = np.abs(np.linalg.norm(hkl / 21.47 + [0, 0, k], axis=1) - k) < 0.02
-    for g in hkl[near] / 21.47:
+    near = np.abs(np.linalg.norm(points + [0, 0, k], axis=1) - k) < 0.02
+    for g in points[near]:
         x = g[0] * np.cos(steps) + g[2] * np.sin(steps)
         z = -g[0] * np.sin(steps) + g[2] * np.cos(steps)
         rays = np.column_stack([x, np.full_like(x, g[1]), z + k])

@@ -94,6 +94,16 @@ def test_what_is_planned_again_is_waiting_not_failed(place, capsys):
     assert "not complete" in record["next"][0]
 
 
+def test_only_as_many_earlier_jobs_are_repeated_as_are_planned(place, capsys):
+    other = (COLLAPSE + FINISHED).replace("/a", "/b").replace("jobid: 5", "jobid: 6")
+    log(place, FIRST, HERE + COLLAPSE + FINISHED + other + END)
+    assert told(capsys, "small")[1]["rules"]["collapse"]["done"] == 2
+    log(place, SECOND, HERE.replace("collapse             2", "collapse             1") + RECONSTRUCT + FAILURE + END)
+    _, record = told(capsys, "small")
+    assert (record["rules"]["collapse"]["done"], record["rules"]["collapse"]["waiting"]) == (1, 1)
+    assert (record["rules"]["reconstruct"]["failed"], record["rules"]["reconstruct"]["waiting"]) == (1, 1)
+
+
 def test_a_killed_snakemake_leaves_jobs_open(place, capsys):
     log(place, FIRST, HERE + COLLAPSE + RECONSTRUCT + FINISHED)
     (place / ".snakemake/locks").mkdir()
