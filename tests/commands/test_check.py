@@ -17,7 +17,6 @@ from fewphoton.simulate.rotation_experiment import euler_zyz
 from tests.commands.experiments import CELL, SPACE_GROUP, write_experiment
 from tests.conftest import ROOT
 
-
 TURNED = euler_zyz((31.0, 47.0, 13.0))
 
 
@@ -75,7 +74,7 @@ def crossings_on_usable_pixels() -> int:
     count = 0
     k = 1 / 0.71073
     # A degree moves a lattice point by less than 0.02 / angstrom.
-    near = np.abs(np.linalg.norm(points + [0, 0, k], axis=1) - k) < 0.02
+    near = np.abs(np.linalg.norm(points + np.array([0, 0, k]), axis=1) - k) < 0.02
     for g in points[near]:
         x = g[0] * np.cos(steps) + g[2] * np.sin(steps)
         z = -g[0] * np.sin(steps) + g[2] * np.cos(steps)
