@@ -72,6 +72,10 @@ def _top_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
 
 def _run_command(command: Command, words: list[str]) -> int:
     module = importlib.import_module(command.module)
+    return int(module.run(_command_parser(command, module).parse_args(words)))
+
+
+def _command_parser(command: Command, module: Any) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"fewphoton {command.name}",
         description=_sentence(command.summary),
@@ -79,7 +83,7 @@ def _run_command(command: Command, words: list[str]) -> int:
     )
     module.add_arguments(parser)
     parser.set_defaults(whole_parser=_whole_parser)
-    return int(module.run(parser.parse_args(words)))
+    return parser
 
 
 def _sentence(summary: str) -> str:

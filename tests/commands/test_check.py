@@ -195,6 +195,21 @@ def test_the_demo_is_understood(capsys, monkeypatch, tmp_path):
     assert (tmp_path / "mmpad.png").is_file()
 
 
+def test_runs_of_papers_and_scales(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    papers = {"run": "all", "papers": {"emc": {"config": "config/paper_emc.yaml", "scale": "full"}}}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(papers))
+    status, record = check(tmp_path, capsys, "--no-figures")
+    assert (status, record["run"]) == (0, "all")
+    # Tiles of 128 pixels of 150 um at full scale, of 64 and 300 um at reduced scale.
+    assert record["datasets"][0]["pixel_size_um"] == pytest.approx([150, 150])
+    assert main(["check", "config/paper_emc.yaml", "--scale", "reduced", "--no-figures", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["datasets"][0]["pixel_size_um"] == pytest.approx([300, 300])
+    papers["papers"]["emc"]["config"] = "config/nowhere.yaml"
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(papers))
+    assert "nowhere.yaml: cannot read" in check(tmp_path, capsys)[1]["problems"][0]
+
+
 @pytest.mark.real_data
 def test_silicon_is_predicted_where_it_is_measured(data_dir, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)

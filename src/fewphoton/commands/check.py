@@ -13,13 +13,15 @@ from pydantic import ValidationError
 from fewphoton.commands.dataset_inputs import report_dataset, report_unfinished_raw
 from fewphoton.commands.input_report import InputReport, with_way_out
 from fewphoton.config import CountPhotonsConfig, DatasetConfig, RunConfig
-from fewphoton.config.load import load_run, read_mapping
+from fewphoton.config.load import check_section, read_mapping
+from fewphoton.config.papers import PapersConfig
 from fewphoton.errors import ConfigError, FewphotonError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare configuration, frame and place of the pictures."""
     parser.add_argument("file", type=Path, metavar="CONFIG", help="configuration (YAML)")
+    parser.add_argument("--scale", metavar="NAME", help="scale of the run, as snakemake --config scale=NAME")
     parser.add_argument("--dataset", action="append", metavar="NAME", help="only this dataset (may be given again)")
     parser.add_argument(
         "--frame", type=int, metavar="NUMBER", help="show this frame, from 0 (default: one degree, or some frames)"
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Open everything; return 1 where a problem was found."""
     if options.frame is not None and options.frame < 0:
         raise ConfigError(f"--frame {options.frame}: frames are counted from 0")
-    name, reports, general = inspect(options.file, options.frame, options.dataset)
+    name, reports, general = inspect(options.file, options.frame, options.dataset, options.scale)
     pictures: dict[str, str] = {}
     if not options.no_figures:
         folder = options.figures or options.file.parent / f"check_{name}"
@@ -53,15 +55,22 @@ def run(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def inspect(path: Path, shown: int | None, only: list[str] | None) -> tuple[str, list[InputReport], list[str]]:
+def inspect(
+    path: Path, shown: int | None, only: list[str] | None, scale: str | None = None
+) -> tuple[str, list[InputReport], list[str]]:
     """Return the run's name, a report of each dataset, and problems of the whole configuration.
 
-    A configuration that is not valid is told to be so, and its datasets are opened as far as they go.
+    A configuration that is not valid is told to be so, and its datasets are opened as far as they go. Of a run over
+    several papers, the configuration of each is inspected.
     """
     content = read_mapping(path)
+    if "papers" in content:
+        return _inspect_papers(check_section(PapersConfig, content, str(path)), shown, only)
+    if scale is not None:
+        content["scale"] = scale
     general: list[str] = []
     try:
-        config = load_run(path)
+        config = check_section(RunConfig, content, str(path))
     except ConfigError as error:
         general += [with_way_out(line.strip()) for line in str(error).splitlines()[1:]] or [str(error)]
         return str(content.get("run", path.stem)), _unfinished(content, shown, only), general
@@ -71,6 +80,21 @@ def inspect(path: Path, shown: int | None, only: list[str] | None) -> tuple[str,
     counting = config.stages.count_photons
     reports = [report_dataset(name, dataset, counting, config.data_dir, shown) for name, dataset in chosen.items()]
     return config.run, reports, _other_problems(config)
+
+
+def _inspect_papers(
+    papers: PapersConfig, shown: int | None, only: list[str] | None
+) -> tuple[str, list[InputReport], list[str]]:
+    reports: list[InputReport] = []
+    general = [] if papers.catalogue.is_file() else [f"catalogue: {papers.catalogue}: no such file. Correct the path"]
+    for key, paper in papers.papers.items():
+        try:
+            _, found, problems = inspect(paper.config, shown, only, paper.scale)
+        except ConfigError as error:
+            found, problems = [], [str(error)]
+        reports += found
+        general += [f"{key}: {problem}" for problem in problems]
+    return papers.run, reports, general
 
 
 def _unfinished(content: Mapping[str, Any], shown: int | None, only: list[str] | None) -> list[InputReport]:

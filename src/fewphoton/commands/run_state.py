@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fewphoton.commands.finding import answer_of
+from fewphoton.config.load import load_run, read_mapping
 from fewphoton.errors import ConfigError
 from fewphoton.io.snakemake_log import LoggedCall, LoggedJob, read_snakemake_log
 from fewphoton.io.stage_log import failure_reason, last_progress, log_tail
@@ -81,9 +82,7 @@ def run_folder(given: Path) -> Path:
     """
     candidates = [given, Path("results") / given]
     if given.suffix in (".yaml", ".yml") and given.is_file():
-        from fewphoton.config.load import load_run
-
-        candidates = [Path("results") / load_run(given).run]
+        candidates = [Path("results") / _run_of(given)]
     for candidate in candidates:
         if candidate.is_dir():
             return Path(os.path.abspath(candidate))
@@ -91,6 +90,12 @@ def run_folder(given: Path) -> Path:
         f"{given}: no such run. Name its folder (results/<run>), its name, or its configuration; a run that never "
         "started has no folder"
     )
+
+
+def _run_of(configuration: Path) -> str:
+    """Return the name of a run; of a run over several papers as well, and where a scale renames it."""
+    content = read_mapping(configuration)
+    return str(content.get("run")) if "papers" in content else load_run(configuration).run
 
 
 def read_state(folder: Path) -> RunState:
