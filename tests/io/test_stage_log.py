@@ -57,6 +57,7 @@ def test_logs_without_progress(tmp_path):
         ("slurmstepd: error: *** JOB 7 CANCELLED AT 2026 DUE TO TIME LIMIT ***\n", "", None, "time limit"),
         ("x\n", "SLURM-job '42' failed, SLURM status is: 'OUT_OF_MEMORY'.", None, "mem_mb"),
         ("numpy._core._exceptions._ArrayMemoryError: MemoryError\n", "", None, "mem_mb"),
+        ("MPIDI_POSIX_comm_bootstrap(288).......: Out of memory\n", "", None, "/dev/shm"),
         ("OSError: [Errno 28] No space left on device\n", "", None, "free some space"),
         ("Traceback (most recent call last):\n  x\nKeyError: 1\n", "", None, "report"),
         ("", "", None, "log is empty"),

@@ -16,6 +16,11 @@ _ITERATION = re.compile(r"iteration (?P<number>\d+)\b.*?, (?P<seconds>[\d.]+) s 
 _TYPED = re.compile(r"fewphoton: (?:rank \d+: )?(?P<kind>\w+Error): (?P<text>.*)")
 _CAUSES = (
     (
+        r"MPIDI_(POSIX|SHM)_\w*bootstrap",
+        "MPI could not set up shared memory on its node: /dev/shm is full, or holds what killed jobs left there "
+        "(`ls -l /dev/shm`)",
+    ),
+    (
         r"SLURM status is: 'TIMEOUT'|DUE TO TIME LIMIT",
         "It reached its time limit: raise runtime of its rule, or the limit",
     ),
