@@ -21,7 +21,8 @@ TURNED = euler_zyz((31.0, 47.0, 13.0))
 
 
 @pytest.fixture
-def experiment(tmp_path) -> Path:
+def experiment(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     write_experiment(tmp_path)
     crystal = {"cell": CELL, "space_group": SPACE_GROUP, "rotation_axis": [0, 1, 0]}
     crystal["ub_inv_angstrom"] = (TURNED / 21.47).tolist()
@@ -62,7 +63,7 @@ def test_what_is_understood_is_what_was_written(experiment, capsys):
     # The spots of a degree, counted here one by one: |s0 + R UB h| passes 1 / wavelength on the detector.
     assert found["n_predicted"] == crossings_on_usable_pixels()
     picture = Path(found["figure"])
-    assert picture == experiment / "check_mine" / "one.png"
+    assert picture == Path("results/mine/check/one.png")
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -136,7 +137,7 @@ def test_energies_that_differ_are_a_problem(experiment, capsys):
     assert status == 1
     assert "17.44 keV" in record["problems"][0]
     assert "12 keV" in record["problems"][0]
-    assert not (experiment / "check_mine").exists()
+    assert not (experiment / "results").exists()
     content["stages"]["count_photons"]["photon_energy_kev"] = 17.44
     write(experiment, content)
     assert check(experiment, capsys, "--no-figures")[0] == 0

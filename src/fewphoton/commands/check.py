@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--figures",
         type=Path,
         metavar="PATH",
-        help="folder of the pictures (default: check_RUN beside the configuration)",
+        help="folder of the pictures (default: results/RUN/check)",
     )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     name, reports, general = inspect(options.file, options.frame, options.dataset, options.scale)
     pictures: dict[str, str] = {}
     if not options.no_figures:
-        folder = options.figures or options.file.parent / f"check_{name}"
+        folder = options.figures or Path("results") / name / "check"
         pictures = {report.name: str(path) for report in reports if (path := _draw(report, folder)) is not None}
     problems = [*general, *(f"{report.name}: {problem}" for report in reports for problem in report.problems)]
     if options.json:
