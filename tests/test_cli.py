@@ -67,6 +67,12 @@ def test_check_config_and_schema(capsys, tmp_path):
     assert "simulate_particles and simulate_serial; found" in capsys.readouterr().err
 
 
+def test_a_reader_that_has_enough_is_no_mistake():
+    program = f"{sys.executable} -m fewphoton schema | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {program}"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["check-config", "config/config.yaml"]])
 def test_help_and_validation_load_no_numerics(words):
     program = (

@@ -13,12 +13,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from matplotlib.image import imread
 
-from fewphoton.cli import _gather_config, _stage_parser
+from fewphoton.cli import _command_parser, _gather_config, _stage_parser
+from fewphoton.commands import COMMANDS
 from fewphoton.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _STAGES = {stage.name: stage for stage in STAGES}
+_OTHERS = {command.name: command for command in COMMANDS}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 _COMMAND = re.compile(r"(\w+=\S+ )*(fewphoton|bash|scripts/\S+|snakemake|python|pytest) ")
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
@@ -125,6 +127,10 @@ def test_commands_are_commands(words):
         module = import_module(stage.module)
         options = _stage_parser(stage, module).parse_args(words[2:])
         _gather_config(module, stage, options)
+    elif words[0] == "fewphoton":
+        command = _OTHERS[words[1]]
+        stop = words.index(">") if ">" in words else len(words)
+        _command_parser(command, import_module(command.module)).parse_args(words[2:stop])
     elif words[0] == "bash" or words[0].startswith("scripts/"):
         script = ROOT / (words[1] if words[0] == "bash" else words[0])
         assert script.is_file()

@@ -1,4 +1,4 @@
-"""``fewphoton STAGE``: one sub-command a stage, its flags made from the stage's declared paths and configuration."""
+"""``fewphoton``: one sub-command a stage, its flags made from declared paths and configuration; commands for people."""
 
 from __future__ import annotations
 
@@ -14,50 +14,80 @@ from typing import Any
 import yaml
 
 import fewphoton
-from fewphoton.config.load import check_section, load_run, run_schema
+from fewphoton.commands import COMMANDS, Command
+from fewphoton.config.load import check_section
 from fewphoton.errors import ConfigError, FewphotonError
 from fewphoton.stages import STAGES, Stage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a stage; return 0, or 1 after printing a fewphoton error, or 2 for a misspelt command line."""
+    """Run a stage or command; return 0, or 1 after printing a fewphoton error, or 2 for a misspelt command line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = next((stage for stage in STAGES if words[:1] == [stage.name]), None)
+    stage = next((stage for stage in STAGES if words[:1] == [stage.name]), None)
+    command = next((command for command in COMMANDS if words[:1] == [command.name]), None)
     try:
-        if chosen is not None:
-            return _run_stage(chosen, words[1:])
-        return _run_other(words)
+        if stage is not None:
+            return _run_stage(stage, words[1:])
+        if command is not None:
+            return _run_command(command, words[1:])
     except FewphotonError as error:
         print(f"fewphoton: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Who reads has enough, as `| head`; what Python still holds back would raise anew at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    parser, _ = _top_parser()
+    parser.parse_args(words)
+    parser.print_help()
+    return 2
 
 
-def _run_other(words: list[str]) -> int:
+def _whole_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; it loads every stage, which takes seconds."""
+    parser, names = _top_parser()
+    for stage in STAGES:
+        _add_stage_arguments(names[stage.name], importlib.import_module(stage.module))
+    for command in COMMANDS:
+        importlib.import_module(command.module).add_arguments(names[command.name])
+    return parser
+
+
+def _top_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser that knows the names of stages and commands, and theirs by name, without options."""
     parser = argparse.ArgumentParser(
         prog="fewphoton",
         description="Structure from X-ray diffraction frames that hold only a few photons each.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="stages, in pipeline order:\n"
-        + "\n".join(f"  {stage.name:<18} {stage.summary}" for stage in STAGES)
-        + "\n\n'fewphoton STAGE --help' tells the files and parameters of a stage.",
+        epilog="commands:\n"
+        + "\n".join(f"  {command.name:<22} {command.summary}" for command in COMMANDS)
+        + "\n\nstages, in pipeline order:\n"
+        + "\n".join(f"  {stage.name:<22} {stage.summary}" for stage in STAGES)
+        + "\n\n'fewphoton NAME --help' tells the options of a command, the files and parameters of a stage.",
     )
     parser.add_argument("--version", action="version", version=f"fewphoton {fewphoton.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="STAGE | check-config | schema")
-    check = commands.add_parser("check-config", help="check a run's configuration file and exit")
-    check.add_argument("file", type=Path)
-    commands.add_parser("schema", help="print the JSON schema of a run's configuration")
-    for stage in STAGES:
-        commands.add_parser(stage.name, help=stage.summary)
-    options = parser.parse_args(words)
-    if options.command is None:
-        parser.print_help()
-        return 2
-    if options.command == "schema":
-        sys.stdout.write(run_schema())
-    else:
-        run = load_run(options.file)
-        print(f"{options.file}: run {run.run!r} with {len(run.datasets)} dataset(s) is valid")
-    return 0
+    choices = parser.add_subparsers(dest="command", metavar="COMMAND | STAGE")
+    return parser, {item.name: choices.add_parser(item.name, help=item.summary) for item in (*COMMANDS, *STAGES)}
+
+
+def _run_command(command: Command, words: list[str]) -> int:
+    module = importlib.import_module(command.module)
+    return int(module.run(_command_parser(command, module).parse_args(words)))
+
+
+def _command_parser(command: Command, module: Any) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"fewphoton {command.name}",
+        description=_sentence(command.summary),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    parser.set_defaults(whole_parser=_whole_parser)
+    return parser
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[0].upper()}{summary[1:]}."
 
 
 def _flag(name: str) -> str:
@@ -87,10 +117,15 @@ def _stage_parser(stage: Stage, module: Any) -> argparse.ArgumentParser:
     ]
     parser = argparse.ArgumentParser(
         prog=f"fewphoton {stage.name}",
-        description=f"{stage.summary[0].upper()}{stage.summary[1:]}.",
+        description=_sentence(stage.summary),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="parameters (for --config, --config-json and --set):\n" + "\n".join(parameters) if parameters else None,
     )
+    _add_stage_arguments(parser, module)
+    return parser
+
+
+def _add_stage_arguments(parser: argparse.ArgumentParser, module: Any) -> None:
     _add_paths(parser, "input files", fields(module.Inputs))
     _add_paths(parser, "output files", fields(module.Outputs))
     parser.add_argument("--config", type=Path, help="YAML file with the stage's parameters")
@@ -99,7 +134,6 @@ def _stage_parser(stage: Stage, module: Any) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads to use (default: all cores)")
     parser.add_argument("--expect-ranks", type=int, help="start MPI and stop unless the world has this many ranks")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    return parser
 
 
 def _gather_config(module: Any, stage: Stage, options: argparse.Namespace) -> Any:

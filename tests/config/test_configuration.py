@@ -11,7 +11,7 @@ from fewphoton.config import ReconstructConfig, RunConfig, load_run, load_sectio
 from fewphoton.config.load import run_schema
 from fewphoton.config.papers import PapersConfig
 from fewphoton.config.reconstruct import PRESETS
-from fewphoton.config.sweep import frame_chain
+from fewphoton.config.sweep import drawn_axes, frame_chain
 from fewphoton.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,3 +192,30 @@ def test_exposures_that_share_a_pattern_must_fill_batches():
     simulate = {"structure": "s", "exposures_per_pattern": 20, "frames_per_batch": 1000, "chunk_frames": 250}
     with pytest.raises(ConfigError, match=r"chunk_frames \(250\) must be a multiple of exposures_per_pattern"):
         run(datasets={"a": {"simulate": simulate}})
+
+
+@pytest.mark.parametrize(
+    ("sweep", "several", "expected"),
+    [
+        ({}, False, ("photons_per_frame_mean", "dataset", None)),
+        ({"collapse.n_frames": [2, 4]}, True, ("photons_per_frame_mean", "dataset", None)),
+        ({"reconstruct.seed": [1, 2]}, False, ("reconstruct.seed", "dataset", None)),
+        (
+            {"collapse.n_frames": [2, 4], "reconstruct.seed": [1, 2]},
+            False,
+            ("collapse.n_frames", "dataset", None),
+        ),
+        (
+            {"reconstruct.preset": ["none", "march"], "collapse.n_frames": [2, 4], "evaluate.n_shells": [5, 6]},
+            True,
+            ("collapse.n_frames", "evaluate.n_shells", "reconstruct.preset"),
+        ),
+        (
+            {"collapse.n_frames": [2], "reconstruct.beta_start": [0.5, 1.0], "reconstruct.preset": ["none", "march"]},
+            True,
+            ("reconstruct.beta_start", "reconstruct.preset", "dataset"),
+        ),
+    ],
+)
+def test_what_varies_is_drawn_along_the_axis_as_lines_and_as_panels(sweep, several, expected):
+    assert drawn_axes(sweep_points(run(sweep=sweep)), several) == expected

@@ -30,6 +30,27 @@ def test_series_and_chance():
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["a", "b", "chance"]
 
 
+def test_facets_part_the_rows_into_panels_of_one_scale():
+    rows = [
+        {"photons": str(n), "preset": preset, "part": part, "r": str(n * (1 + len(part)) / 100), "f": "0.5"}
+        for n in (8, 96)
+        for preset in ("none", "best")
+        for part in ("", "a", "bb", "ccc", "dddd")
+    ]
+    figure = sweep.draw(rows, "photons", ["r", "f"], series="preset", facet="part")
+    seen = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(figure.axes) == 16
+    assert [axes.get_title() for axes in seen[:5]] == ["none", "a", "bb", "ccc", "dddd"]
+    assert (figure.get_suptitle(), figure.get_supxlabel()) == ("part", "photons")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["none", "best"]
+    for number, axes in enumerate(seen[:5]):
+        lines = [line for line in axes.lines if line.get_linestyle() == "-"]
+        assert len(lines) == 2
+        np.testing.assert_allclose(lines[0].get_data(), [[8, 96], [0.08 * (1 + number), 0.96 * (1 + number)]])
+    assert len({axes.get_ylim() for axes in seen[:5]}) == 1
+    assert seen[0].get_ylim() != seen[5].get_ylim()
+
+
 def test_empty_cells_are_left_out_of_the_mean():
     axes = sweep.draw(ROWS[:3], "photons", ["f"]).axes[0]
     np.testing.assert_allclose(axes.lines[0].get_data(), [[8, 96], [0.1, 0.9]])

@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from fewphoton.errors import InputFileError, OutputFileError
+from fewphoton.errors import FewphotonError, InputFileError, OutputFileError
 from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.raw_frames import open_raw_frames
 
 
 @pytest.fixture
@@ -126,3 +127,28 @@ def test_a_broken_file_in_gzip_is_a_typed_error(content, tmp_path):
         opened(packed),
     ):
         pass
+
+
+def test_corrupt_metadata_are_typed_errors_and_other_mistakes_are_not_hidden(tmp_path):
+    path = tmp_path / "raw.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = "entry"
+        group = file.create_group("entry/data")
+        group.create_dataset("data", data=np.zeros((3, 4, 5), dtype=np.uint16), chunks=(1, 4, 5))
+    whole = path.read_bytes()
+    rng = np.random.default_rng(2)
+    told = []
+    for _ in range(60):
+        broken = bytearray(whole)
+        for place in rng.integers(96, len(whole), 30):
+            broken[place] = int(rng.integers(256))
+        path.write_bytes(bytes(broken))
+        try:
+            with open_raw_frames([str(path)]) as frames:
+                frames.read(np.array([0]))
+        except FewphotonError as error:
+            told.append(str(error))
+    assert any("breaks while it is read" in text for text in told)
+    path.write_bytes(whole)
+    with pytest.raises(KeyError, match="mine"), opened(path):
+        raise KeyError("mine")

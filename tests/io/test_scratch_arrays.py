@@ -6,12 +6,13 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fewphoton.errors import OutputFileError
-from fewphoton.io.machine_memory import machine_memory_bytes
+from fewphoton.io.machine_memory import available_memory_bytes, filesystem_in_memory, machine_memory_bytes
 from fewphoton.io.scratch_arrays import ScratchArrays
 
 GROUPS = [
@@ -128,3 +129,17 @@ def test_memory_of_the_machine_heeds_control_groups(tmp_path):
     (tmp_path / "proc/self/cgroup").write_text("5:cpu,memory:/batch\n3:devices:/batch\n")
     (older / "memory.limit_in_bytes").write_text("2048000\n")
     assert machine_memory_bytes(tmp_path) == 2048000
+
+
+def test_free_memory_and_folders_in_memory(tmp_path):
+    assert available_memory_bytes(tmp_path) is None
+    assert not filesystem_in_memory(Path("/dev/shm/x"), tmp_path)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 2000 kB\nMemAvailable:    1000 kB\n")
+    assert available_memory_bytes(tmp_path) == 1_024_000
+    (tmp_path / "proc/self/mounts").write_text(
+        "/dev/a / ext4 rw 0 0\ntmpfs /scratch\\040here tmpfs rw 0 0\n/dev/b /scratch\\040here/disk xfs rw 0 0\n"
+    )
+    assert filesystem_in_memory(Path("/scratch here/x"), tmp_path)
+    assert not filesystem_in_memory(Path("/scratch here/disk/x"), tmp_path)
+    assert not filesystem_in_memory(Path("/home"), tmp_path)

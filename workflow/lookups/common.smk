@@ -4,7 +4,7 @@ import json
 
 from fewphoton.config import RunConfig, sweep_grids, sweep_points
 from fewphoton.config.load import check_section
-from fewphoton.config.sweep import BASE, ORDER, frame_chain
+from fewphoton.config.sweep import BASE, ORDER, drawn_axes, frame_chain
 
 RUN = check_section(RunConfig, config, "configuration")
 # What the chosen scale replaces, for the report's front page.

@@ -71,11 +71,11 @@ def labelled(name, stage):
 
 
 def sweep_figure():
-    """Return the parameters of the sweep figure: the first swept numbers run along the axis."""
-    names = [f"{stage}.{key}" for stage, key, _ in next(iter(POINTS.values())).values]
-    if names in ([], ["collapse.n_frames"]):
-        return figure("sweep", x="photons_per_frame_mean", series="dataset")
-    return figure("sweep", x=names[0], series=names[1] if len(names) > 1 else "dataset")
+    """Return the parameters of the sweep figure: parameters that vary run along the axis, as lines, and as panels."""
+    x, series, facet = drawn_axes(
+        list(POINTS.values()), len(RECONSTRUCTED + ROTATED) > 1
+    )
+    return figure("sweep", x=x, series=series, facet=facet)
 
 
 def study_figure():

@@ -44,3 +44,5 @@ class DrawFigureConfig(Section):
     """sweep: columns drawn against x. Empty: R(high-low) at low q and the share of oriented frames, where known."""
     series: str | None = None
     """sweep: column whose values part the rows into lines, for example the dataset."""
+    facet: str | None = None
+    """sweep: column whose values part the rows into panels side by side."""

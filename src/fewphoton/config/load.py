@@ -61,10 +61,7 @@ def load_section(model: type[AnySection], text: str, origin: str) -> AnySection:
     ConfigError
         If the text is no YAML, gives a key twice, or does not fit the model.
     """
-    try:
-        content = yaml.load(text, _UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+    content = _parsed(text, origin)
     return check_section(model, {} if content is None else content, origin)
 
 
@@ -76,13 +73,37 @@ def load_run(path: Path | str) -> RunConfig:
     ConfigError
         If the file cannot be read, is no YAML, or holds unknown keys or wrong values.
     """
+    return load_section(RunConfig, _text(path), str(path))
+
+
+def read_mapping(path: Path | str) -> dict[str, Any]:
+    """Read a configuration file as keys and values, without asking whether they are valid.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is no YAML, or is no mapping.
+    """
+    content = _parsed(_text(path), str(path))
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
+def _text(path: Path | str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: the configuration is not UTF-8 text: {error}") from error
-    return load_section(RunConfig, text, str(path))
+
+
+def _parsed(text: str, origin: str) -> Any:
+    try:
+        return yaml.load(text, _UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
 
 
 def run_schema() -> str:

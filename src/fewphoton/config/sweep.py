@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,26 @@ def sweep_grids(run: RunConfig) -> dict[str, list[SweepPoint]]:
 def sweep_points(run: RunConfig) -> list[SweepPoint]:
     """Return all points of the run's sweep, each once; see :func:`sweep_grids`."""
     return list(dict.fromkeys(itertools.chain(*sweep_grids(run).values())))
+
+
+def drawn_axes(points: Sequence[SweepPoint], several_datasets: bool) -> tuple[str, str, str | None]:
+    """Return the columns of a sweep's figure: along the axis, as lines, and as panels (None: one panel).
+
+    Parameters that vary take these places in pipeline order; numbers come first, so that the axis has one where there
+    is any. Seeds are means and scatter rather than places, unless nothing else varies; several datasets take a place.
+    What varies beyond is seen as scatter. Where only collapsed frames vary, their photons run along the axis.
+    """
+    values: dict[str, dict[int | float | str, None]] = {}
+    for point in points:
+        for stage, key, value in point.values:
+            values.setdefault(f"{stage}.{key}", {})[value] = None
+    varying = [name for name, found in values.items() if len(found) > 1]
+    if varying in ([], ["collapse.n_frames"]):
+        return "photons_per_frame_mean", "dataset", None
+    shown = [name for name in varying if not name.endswith(".seed")] or varying
+    shown.sort(key=lambda name: any(isinstance(value, str) for value in values[name]))
+    places = [*shown, *(["dataset"] if several_datasets or len(shown) == 1 else [])]
+    return places[0], places[1], places[2] if len(places) > 2 else None
 
 
 def _grid_points(run: RunConfig, grid: Mapping[str, list[int | float | str]]) -> Iterator[SweepPoint]:

@@ -184,6 +184,21 @@ def world(expected_ranks: int | None) -> Iterator[Communicator]:
         raise
 
 
+def mpi_library() -> str:
+    """Return name and version of the MPI library that mpi4py has loaded; MPI is started if it was not.
+
+    Raises
+    ------
+    ParallelError
+        If mpi4py or an MPI library is missing.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ParallelError(f"MPI cannot start: {error}") from error
+    return " ".join(str(MPI.Get_library_version()).strip("\0").splitlines()[0].split())
+
+
 def shard(n_items: int, communicator: Communicator) -> tuple[int, int]:
     """Return the contiguous range of items that this rank owns; sizes differ by one at the most.
 

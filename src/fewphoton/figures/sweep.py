@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,6 +41,7 @@ AXIS_NAMES = {
     "frames_oriented_fraction": "share of frames oriented",
 }
 """Axis labels of well-known columns."""
+_FACETS_IN_ROW = 4
 
 
 @style.applied()
@@ -50,9 +52,10 @@ def draw(
     *,
     chance: Mapping[str, str] | None = None,
     series: str | None = None,
+    facet: str | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw one panel a metric, with the level of chance where it is known.
+    """Draw one panel a metric, or one a metric and facet, with the level of chance where it is known.
 
     Parameters
     ----------
@@ -67,6 +70,8 @@ def draw(
         Default: :data:`CHANCE`.
     series : str, optional
         Column whose values part the rows into lines, for example the dataset.
+    facet : str, optional
+        Column whose values part the rows into panels side by side, at most four in a row, with one scale a metric.
     names : mapping of str to str, optional
         Axis labels of columns; a column without one is labelled with its own name. Default: :data:`AXIS_NAMES`.
 
@@ -87,32 +92,63 @@ def draw(
     words = list(dict.fromkeys(texts(rows, x)))
     places = numbers(rows, x) if numeric else np.array([float(words.index(word)) for word in texts(rows, x)])
     groups = texts(rows, series) if series else [""] * len(rows)
-    wide = len(metrics) > 1
-    figure = style.new_figure(style.PAGE_MM if wide else style.COLUMN_MM, 66.0)
-    panels = figure.subplots(1, len(metrics), squeeze=False, sharex=True)[0]
-    for number, (axes, metric) in enumerate(zip(panels, metrics, strict=True)):
+    facets = texts(rows, facet) if facet else [""] * len(rows)
+    figure, panels = _panels(metrics, list(dict.fromkeys(facets)), bool(facet))
+    for number, (axes, metric, part) in enumerate(panels):
         values = numbers(rows, metric)
         if not np.isfinite(values).any():
             raise DataError(f"column {metric!r} has no value in any row")
         level = levels.get(metric)
         by_chance = numbers(rows, level) if level is not None and level in rows[0] else None
         for index, group in enumerate(dict.fromkeys(groups)):
-            chosen = np.array([name == group for name in groups])
+            chosen = np.array([(name, place) == (group, part) for name, place in zip(groups, facets, strict=True)])
+            if not chosen.any():
+                continue
             _draw_line(axes, places[chosen], values[chosen], index, group)
             if by_chance is not None:
                 _draw_chance(axes, places[chosen], by_chance[chosen], index if series else None)
-        _dress(axes, labels.get(x, x), labels.get(metric, metric), values, by_chance)
+        _dress(axes, "" if facet else labels.get(x, x), labels.get(metric, metric), values, by_chance)
+        if facet:
+            axes.set_title(part or "none")
         if not numeric:
             axes.set_xticks(range(len(words)), words)
         elif _spans_decades(places):
             axes.set_xscale("log")
             axes.set_xticks(np.unique(places), [f"{value:g}" for value in np.unique(places)])
             axes.set_xticks([], minor=True)
-        if wide:
+        if len(panels) > 1 and not facet:
             style.letter(axes, "abcdefgh"[number])
     with_chance = any(levels.get(metric) in rows[0] for metric in metrics)
-    _draw_legend(panels[0], with_chance, labels.get(series) if series else None)
+    if facet is None:
+        _draw_legend(panels[0][0], with_chance, labels.get(series) if series else None)
+        return figure
+    for axes, _, _ in panels:
+        axes.label_outer()
+    figure.suptitle(labels.get(facet, facet), fontsize=8.0)
+    figure.supxlabel(labels.get(x, x), fontsize=8.0)
+    handles, texts_of_handles = _legend_entries(panels[0][0], with_chance)
+    title = labels.get(series, series) if series else None
+    figure.legend(handles, texts_of_handles, loc="outside right center", title=title, title_fontsize=7.0)
     return figure
+
+
+def _panels(metrics: Sequence[str], parts: Sequence[str], faceted: bool) -> tuple[Figure, list[tuple[Axes, str, str]]]:
+    """Return a figure and its panels: metrics side by side, or below each other with facets side by side."""
+    if not faceted:
+        figure = style.new_figure(style.PAGE_MM if len(metrics) > 1 else style.COLUMN_MM, 66.0)
+        row = figure.subplots(1, len(metrics), squeeze=False, sharex=True)[0]
+        return figure, [(axes, metric, parts[0]) for axes, metric in zip(row, metrics, strict=True)]
+    n_columns = min(_FACETS_IN_ROW, len(parts))
+    n_blocks = -(-len(parts) // n_columns)
+    figure = style.new_figure(style.PAGE_MM, 52.0 * n_blocks * len(metrics) + 8.0)
+    grid = figure.subplots(n_blocks * len(metrics), n_columns, squeeze=False, sharex=True)
+    panels = []
+    for number, metric in enumerate(metrics):
+        block = grid[number * n_blocks : (number + 1) * n_blocks].ravel()
+        panels += [(axes, metric, part) for axes, part in zip(block, parts, strict=False)]
+        for axes in block[len(parts) :]:
+            axes.set_visible(False)
+    return figure, panels
 
 
 def usual_metrics(rows: Rows) -> tuple[str, ...]:
@@ -158,12 +194,17 @@ def _draw_chance(axes: Axes, places: NDArray[np.float64], level: NDArray[np.floa
 
 
 def _draw_legend(axes: Axes, with_chance: bool, title: str | None) -> None:
+    handles, labels = _legend_entries(axes, with_chance)
+    if handles:
+        axes.legend(handles, labels, loc="best", title=title, title_fontsize=7.0)
+
+
+def _legend_entries(axes: Axes, with_chance: bool) -> tuple[list[Any], list[str]]:
     handles, labels = axes.get_legend_handles_labels()
     if with_chance:
         handles.append(Line2D([], [], linestyle=(0, (4, 3)), linewidth=0.9, color=style.QUIET))
         labels.append("chance")
-    if handles:
-        axes.legend(handles, labels, loc="best", title=title, title_fontsize=7.0)
+    return handles, labels
 
 
 def _dress(

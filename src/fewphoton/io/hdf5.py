@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import shutil
 import tempfile
+import traceback
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,8 +60,16 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
     try:
         with file:
             yield file
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        # Broken metadata make h5py raise all of these; those of other code pass.
+        if not isinstance(error, OSError) and "h5py" not in Path(_raised_in(error)).parts:
+            raise
         raise InputFileError(source, "breaks while it is read (truncated or corrupt data)", found=error) from error
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the source file that raised an error."""
+    return traceback.extract_tb(error.__traceback__)[-1].filename
 
 
 @contextlib.contextmanager

@@ -18,3 +18,18 @@ def use_threads(n_threads: int) -> int:
 def threads_in_use() -> int:
     """Return the number of threads that parallel kernels use now."""
     return int(numba.get_num_threads())
+
+
+def threading_layer() -> str:
+    """Return the name of the threading layer of parallel kernels, after one has run: tbb, omp or workqueue."""
+    _sum_of_numbers(1000)
+    return str(numba.threading_layer())
+
+
+@numba.njit(parallel=True, cache=True)
+def _sum_of_numbers(n: int) -> int:
+    """Sum of 0 to n - 1; n additions, no memory. It exists to make Numba choose its threading layer."""
+    total = 0
+    for number in numba.prange(n):
+        total += number
+    return total

@@ -227,7 +227,7 @@ def _draw_sweep(inputs: Inputs, config: DrawFigureConfig, context: Context) -> s
     if config.x is None:
         raise ConfigError("figure 'sweep' needs x, the column of the swept parameter")
     metrics = config.metrics or sweep.usual_metrics(rows)
-    return sweep.draw(rows, config.x, metrics, series=config.series)
+    return sweep.draw(rows, config.x, metrics, series=config.series, facet=config.facet)
 
 
 def _draw_convergence_study(inputs: Inputs, config: DrawFigureConfig, context: Context) -> style.Figure:
