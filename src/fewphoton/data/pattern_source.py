@@ -225,6 +225,53 @@ class DensePatterns(PatternsOnPixels):
         return dense
 
 
+class PatternsWithin(PatternsOnPixels):
+    """Some frames of another source, or some of its pixels.
+
+    Parameters
+    ----------
+    source : PatternSource
+        The other source.
+    frames : ndarray of int64, `(n_patterns,)`, optional
+        Its frames that stay, in their new order. Default: all.
+    q_max_inv_angstrom : float, optional
+        Pixels of larger q are left out. Default: none are.
+
+    Raises
+    ------
+    GeometryError
+        If no pixel is left.
+    """
+
+    def __init__(
+        self,
+        source: PatternSource,
+        frames: NDArray[np.int64] | None = None,
+        q_max_inv_angstrom: float | None = None,
+    ) -> None:
+        inside = np.linalg.norm(source.q_per_angstrom, axis=1) <= (q_max_inv_angstrom or np.inf)
+        if not inside.any():
+            raise GeometryError(f"no usable pixel lies within q = {q_max_inv_angstrom} 1/angstrom")
+        number = source.row * source.shape[1] + source.column
+        super().__init__(
+            PatternPixels(source.q_per_angstrom[inside], source.response[inside], number[inside], source.shape)
+        )
+        self.counts = source.counts
+        self._source, self._frames = source, frames
+        self._inside = None if inside.all() else inside
+
+    @property
+    def n_patterns(self) -> int:
+        """Frames that stay."""
+        return self._source.n_patterns if self._frames is None else len(self._frames)
+
+    def patterns(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the patterns of these frames on the pixels that stay, float32 `(len(index), n_pixels)`."""
+        chosen = checked_numbers(index, self.n_patterns)
+        patterns = self._source.patterns(chosen if self._frames is None else self._frames[chosen])
+        return patterns if self._inside is None else patterns[:, self._inside]
+
+
 def checked_numbers(index: NDArray[np.int64], n_patterns: int) -> NDArray[np.int64]:
     """Return pattern numbers as int64 `(n,)`, or raise DataError where one lies outside 0 to ``n_patterns - 1``."""
     chosen = frozen_array("pattern numbers", index, np.int64, (None,))
