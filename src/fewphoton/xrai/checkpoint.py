@@ -29,10 +29,13 @@ def checkpoint_content(data: bytes) -> dict[str, Any]:
     DataError
         If the bytes are truncated, of another kind, or hold anything but tensors, numbers and text.
     """
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise DataError("no checkpoint of a training, or a truncated one")
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"no checkpoint of a training, or a broken one: {str(error).splitlines()[0]}") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"no checkpoint of a training, or a broken one: {reason}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError("a checkpoint of another program or version")
     return content

@@ -154,5 +154,6 @@ def trained_volume(model: PoseModel, box_angstrom: float) -> IntensityVolume:
     radius = np.linalg.norm(points, axis=1)
     seen = (radius >= q_length.min()) & (radius <= q_length.max())
     shape = (n, n, n)
-    values = np.where(seen, values / model.calibration.scale, 0.0)
-    return IntensityVolume(values.reshape(shape), seen.astype(np.float64).reshape(shape), 1)
+    cube = np.where(seen, values / model.calibration.scale, 0.0).reshape(shape)
+    # Interpolation rounds mates differently.
+    return IntensityVolume((cube + cube[::-1, ::-1, ::-1]) / 2, seen.astype(np.float64).reshape(shape), 1)

@@ -90,7 +90,7 @@ def joined_processes(accelerator: bool) -> Iterator[Processes]:
     try:
         distributed.init_process_group("nccl" if accelerator else "gloo", rank=rank, world_size=size)
     except (RuntimeError, ValueError) as error:
-        raise ParallelError(f"the {size} processes cannot meet: {str(error).splitlines()[0]}") from error
+        raise ParallelError(f"the {size} processes cannot meet: {error}") from error
     try:
         yield Processes(rank, size, local_rank)
     finally:

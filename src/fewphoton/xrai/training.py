@@ -303,7 +303,8 @@ class Training:
             self._sums, self._summed = content["sums"].to(self.device), content["summed"]
             self.trace = [TraceRow(**row) for row in content["trace"]]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"a checkpoint of another model: {str(error).splitlines()[0]}") from error
+            reason = str(error).partition("\n")[0]
+            raise DataError(f"a checkpoint of another model: {reason}") from error
 
 
 def _on_processor(content: Any) -> Any:
