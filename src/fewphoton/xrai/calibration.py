@@ -15,6 +15,7 @@ _PAPER_TOTAL = 20_000.0
 _PAPER_PIXELS = 128 * 128
 _FLATTEST = 1e-3
 _ANSCOMBE = 0.375
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,8 @@ class Calibration:
         intensity = scale * lit / source.response
         amplitude = np.sqrt(intensity + offset)
         deviation = amplitude.std(axis=0)
-        if not deviation.max() > 0:
+        # Equal numbers have a deviation of rounding.
+        if not deviation.max() > _SAME * amplitude.max():
             raise DataError(f"all {len(lit)} frames looked at are the same; orientations cannot be told from them")
         q = np.linalg.norm(source.q_per_angstrom, axis=1)
         ring = np.minimum((q / q.max() * N_RINGS).astype(np.int64), N_RINGS - 1)
