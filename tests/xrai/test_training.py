@@ -49,6 +49,15 @@ def test_the_start_of_the_highest_held_out_likelihood_is_finished():
     assert len(list(alone.course())) == 12
 
 
+def test_starts_that_take_all_steps_are_ranked_too():
+    made = training(small_config(schedule={"starts": 3, "start_steps": 50, "evaluate_every": 12}))
+    assert len(list(made.course())) == 36
+    ranked = [row.held_out_log_likelihood for row in made.trace]
+    assert made.best_start == int(np.argmax(ranked))
+    held = torch.from_numpy(noise_free(120).patterns(held_out_split(120, 20, 0)[1]))
+    assert mean_log_likelihood(made.model, held, CPU) == pytest.approx(max(ranked), rel=1e-6)
+
+
 def test_training_explains_frames_that_it_never_saw_better_and_better():
     schedule = {"steps": 120, "batch_frames": 32, "pixels": 80, "evaluate_every": 40, "warm_up_steps": 10}
     encoder = {"widths": (64, 32), "heads": 6}

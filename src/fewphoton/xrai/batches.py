@@ -72,8 +72,8 @@ class BatchOrder:
         return np.concatenate([self._passed(int(one))[place[number == one]] for one in np.unique(number)])
 
 
-def chosen_pixels(n_candidates: int, wanted: int | None, seed: int, start: int, step: int) -> NDArray[np.int64]:
-    """Draw ``wanted`` of the first ``n_candidates`` pixels for a step, each once; None: all of them."""
-    if wanted is None or wanted >= n_candidates:
+def chosen_pixels(n_candidates: int, wanted: int, seed: int, start: int, step: int) -> NDArray[np.int64]:
+    """Draw ``wanted`` of the first ``n_candidates`` pixels for a step, each once, or all where there are no more."""
+    if wanted >= n_candidates:
         return np.arange(n_candidates)
     return _rng(seed, _PIXELS, start, step).choice(n_candidates, wanted, replace=False, shuffle=False)

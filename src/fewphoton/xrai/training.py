@@ -24,6 +24,7 @@ from fewphoton.xrai.pose_model import PoseModel
 from fewphoton.xrai.processes import Processes
 
 _LAST_RATE = 0.02
+_PIXELS_WITHOUT_NOISE, _PIXELS_OF_COUNTS = 160, 480
 
 
 @dataclass(frozen=True)
@@ -214,21 +215,28 @@ class Training:
         self.seconds += perf_counter() - began
         if ends or self.step % schedule.evaluate_every == 0:
             self._evaluate(factor)
-        if ends and self.steps_to_go > 0:
+        if ends and self._ranking:
             self._next_start()
             ahead = reader.submit(self._patterns, self._order, self.step)
         return ahead
 
+    @property
+    def _ranking(self) -> bool:
+        """Whether this is a start that others compete with."""
+        return self.config.schedule.starts > 1 and self.start < self.config.schedule.starts
+
     def _end_of_start(self) -> int:
-        schedule = self.config.schedule
-        ranking = schedule.starts > 1 and self.start < schedule.starts
-        return self._start_steps if ranking else schedule.steps
+        return self._start_steps if self._ranking else self.config.schedule.steps
 
     def _pixels(self) -> Tensor:
         candidates, q_length = self._model.candidates, self._model.grid_q_length
         limit = march_fraction(self.config.schedule, self.step) * float(q_length[-1])
         n_inside = max(1, int(np.searchsorted(q_length, limit, side="right")))
-        chosen = chosen_pixels(n_inside, self.config.schedule.pixels, self.config.seed, self.start, self.step)
+        wanted = self.config.schedule.pixels
+        if wanted == "automatic":
+            wanted = _PIXELS_OF_COUNTS if self._source.counts else _PIXELS_WITHOUT_NOISE
+        drawn = n_inside if wanted == "all" else wanted
+        chosen = chosen_pixels(n_inside, drawn, self.config.seed, self._seeded_start, self.step)
         return candidates[torch.as_tensor(chosen, device=self.device)]
 
     def _evaluate(self, factor: float) -> None:
