@@ -14,7 +14,7 @@ from fewphoton.io.pattern_files import read_patterns, write_pattern_file
 from fewphoton.io.photon_files import write_photon_file
 from fewphoton.io.volumes import read_volume_file
 from fewphoton.simulate.snapshots import UNUSED_AXIS
-from fewphoton.stages import simulate_particles, torch_requirement
+from fewphoton.stages import evaluate_rotations, simulate_particles, torch_requirement
 from fewphoton.stages.contract import Context
 from fewphoton.stages.train_xrai import Inputs, Outputs, run
 from tests.conftest import flat_detector
@@ -97,6 +97,20 @@ def test_what_is_written(simulated, tmp_path, noise):
     assert metrics["n_frames_held_out"] == 6
     assert metrics["frames_seen"] == 16 * 8
     assert (tmp_path / "preview.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_poses_and_volume_are_scored_by_evaluate_rotations(simulated, tmp_path):
+    folder, _ = simulated
+    train(tmp_path, folder / "poisson.h5", folder / "crystal.yaml")
+    evaluate_rotations.run(
+        evaluate_rotations.Inputs(tmp_path / "volume.h5", tmp_path / "poses.h5", folder / "poisson.h5"),
+        evaluate_rotations.Outputs(tmp_path / "scores.json", tmp_path / "shells.csv", tmp_path / "errors.csv"),
+        evaluate_rotations.Config(shuffles=1),
+        QUIET,
+    )
+    scores = read_metrics(tmp_path / "scores.json")
+    assert 0 < scores["rotation_error_median_deg"] < 180
+    assert scores["sampling_step_deg"] == read_orientation_file(tmp_path / "poses.h5").step_deg
 
 
 def test_frames_made_on_the_fly_train_as_those_of_a_file(simulated, tmp_path):
