@@ -47,6 +47,7 @@ STAGES = (
     Stage("reconstruct", "find the intensity volume from frames of unknown orientation (EMC; runs under MPI)"),
     Stage("assemble", "merge frames of known angles into an intensity volume"),
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
+    Stage("train-xrai", "find poses and volume of a particle by a trained encoder and decoder (PyTorch)"),
     Stage("evaluate-rotations", "score a reconstruction over all rotations against the truth of a simulation"),
     Stage("recover-molecule", "find the atoms of a molecule in one shot (runs under MPI)"),
     Stage("score-molecule", "score the atoms recovered from one shot against the true molecule"),
