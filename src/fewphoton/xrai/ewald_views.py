@@ -167,7 +167,7 @@ class EwaldViews:
         self._scatter(total, values_on_device, transforms)
 
     def _response(self) -> Tensor:
-        return torch.as_tensor(self.response, dtype=torch.float32, device=self.device)
+        return torch.tensor(self.response, dtype=torch.float32, device=self.device)
 
     def _coordinates(self, transforms: NDArray[np.float64]) -> Tensor:
         """Voxel coordinates less the origin, float32 `(n_pixels, n_views, 3)`."""

@@ -29,6 +29,10 @@ class NoiseModel(Protocol):
         """Log-likelihood of column with column, float64 `(n,)`."""
         ...
 
+    def misfits(self, patterns: Tensor, views: Tensor) -> Tensor:
+        """How much worse column fits column than it should, comparable between patterns, float64 `(n,)`."""
+        ...
+
     def expansion(self, patterns: Tensor, views: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
         """Slope `(n, 3)` and expected curvature `(n, 3, 3)` along three changes of the views `(3, n_pixels, n)`."""
         ...
@@ -74,6 +78,13 @@ class PoissonCounts:
         if self.per_frame_fluence:
             return total - patterns.sum(dim=0, dtype=torch.float64) * expected.log()
         return total - expected
+
+    def misfits(self, patterns: Tensor, views: Tensor) -> Tensor:
+        """See :class:`NoiseModel`: how far the log-likelihood lies below its expectation, in standard deviations."""
+        expected = (views * self.fluences(patterns, views).to(views.dtype)).clamp_min(_DARKEST)
+        logarithm = expected.log()
+        shortfall = ((expected - patterns) * logarithm).sum(dim=0, dtype=torch.float64)
+        return shortfall / (expected * logarithm.square()).sum(dim=0, dtype=torch.float64).sqrt()
 
     def expansion(self, patterns: Tensor, views: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`NoiseModel`; the curvature is Fisher's information."""
@@ -124,6 +135,11 @@ class NoiseFreeAmplitudes:
         """See :class:`NoiseModel`."""
         difference = patterns.clamp_min(0.0).sqrt() - views.clamp_min(0.0).sqrt()
         return -(self.weight[:, None] * difference.square_()).sum(dim=0, dtype=torch.float64) / 2
+
+    def misfits(self, patterns: Tensor, views: Tensor) -> Tensor:
+        """See :class:`NoiseModel`: the weighted square of differences relative to that of the amplitudes."""
+        power = (self.weight[:, None] * patterns).sum(dim=0, dtype=torch.float64)
+        return -self.values(patterns, views) / power.clamp_min(_DARKEST)
 
     def expansion(self, patterns: Tensor, views: Tensor, changes: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`NoiseModel`."""

@@ -51,6 +51,7 @@ def match(
     sample: Orientations,
     *,
     n_best: int = 1,
+    pixels: NDArray[np.bool_] | None = None,
     report: Callable[[int], None] = lambda done: None,
 ) -> Matches:
     """Find the best orientations of each pattern in a sample.
@@ -71,16 +72,21 @@ def match(
         Candidates.
     n_best : int
         How many to keep.
+    pixels : ndarray of bool, `(n_pixels,)`, optional
+        Pixels that are compared. Default: all.
     report : callable
         Told how many pairs of pattern and orientation were just scored.
     """
     n_best = min(n_best, len(sample))
     score = torch.full((len(frame), n_best), -torch.inf, dtype=torch.float64)
     orientation = torch.zeros((len(frame), n_best), dtype=torch.int64)
+    compared = slice(None) if pixels is None else torch.as_tensor(pixels, device=views.device)
+    if pixels is not None:
+        views, noise = views.within(pixels), noise.within(torch.as_tensor(pixels, device=views.device))
     for tile in blocks(len(sample), _TILE):
         table = views.of(volume, sample.quaternion[tile])
         for part in blocks(len(frame), _BATCH):
-            scores = noise.scores(patterns(frame[part]), table)
+            scores = noise.scores(patterns(frame[part])[compared], table)
             best, place = scores.topk(min(n_best, scores.shape[1]), dim=1) if n_best > 1 else scores.max(1, True)
             both = torch.cat([score[part], best.double().cpu()], dim=1)
             numbers = torch.cat([orientation[part], place.cpu() + tile.start], dim=1)
