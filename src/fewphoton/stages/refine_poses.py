@@ -78,9 +78,7 @@ def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Co
     refined = refine_poses(problem, config, start, volume, report)
     section = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     provenance = Provenance.of("refine-poses", section, input_files(inputs))
-    task.write_volume(
-        outputs.volume, refined.volume, refined.weight, refined.quaternion, refined.fluence, provenance
-    )
+    task.write_volume(outputs.volume, refined.volume, refined.weight, refined.quaternion, refined.fluence, provenance)
     found = task.frame_orientations(
         refined.quaternion,
         np.full(len(problem.frame), -1),

@@ -171,7 +171,7 @@ class EwaldViews:
 
     def _coordinates(self, transforms: NDArray[np.float64]) -> Tensor:
         """Voxel coordinates less the origin, float32 `(n_pixels, n_views, 3)`."""
-        q = torch.as_tensor(self.q_inv_angstrom, dtype=torch.float32, device=self.device)
+        q = torch.tensor(self.q_inv_angstrom, dtype=torch.float32, device=self.device)
         matrices = torch.as_tensor(transforms, dtype=torch.float32, device=self.device)
         return torch.einsum("pj,vij->pvi", q, matrices)
 

@@ -113,7 +113,9 @@ def posterior_step(
     sums = VolumeSums(views)
     sums.add(photons, sample.quaternion, np.ones(len(sample)), exposure.cpu().numpy())
     found, weight = sums.averaged()
-    best, probability, entropy, evidence = (torch.cat(column).cpu() for column in (best, probability, entropy, evidence))
+    best, probability, entropy, evidence = (
+        torch.cat(column).cpu() for column in (best, probability, entropy, evidence)
+    )
     return PosteriorStep(
         found,
         weight,
