@@ -75,7 +75,7 @@ def test_means_of_sums_by_hand(known):
 
 
 def test_a_random_start_keeps_the_shells_and_differs_by_seed(known):
-    found, problem = known
+    _, problem = known
     poses = Rotation.random(400, np.random.default_rng(0)).as_quat(scalar_first=True)
     volume, _ = merge_poses(problem.views, problem.patterns, np.arange(400), poses)
     first, second = (radial_start(volume, np.random.default_rng(seed), 0.5, 2.0) for seed in (0, 1))

@@ -6,8 +6,9 @@ import torch
 
 from fewphoton.config.pose_estimation import AnnealingConfig, MatchPatternsConfig
 from fewphoton.data import Orientations
+from fewphoton.data.point_group import PointGroup
 from fewphoton.errors import DataError
-from fewphoton.evaluate.rotation_error import align_rotations
+from fewphoton.evaluate.volume_alignment import align_with_turned_frames, errors_with_turned_frames
 from fewphoton.xrai.pattern_matching import match_patterns, n_steps, start_volume
 from tests.xrai.particles import particles, problem_of
 
@@ -38,9 +39,11 @@ def test_poses_are_found_from_nothing():
     )
     matched, state, _ = run(problem_of(found), config)
     quaternion = Orientations.over_rotation_group(3).quaternion[matched.orientation]
-    error = align_rotations(quaternion, found.quaternion).error_deg
     # Up to the half turn about the beam, which a nearly flat sphere cannot tell.
-    assert np.median(np.minimum(error, 180 - error)) < 20
+    beam = np.array([0.0, 0.0, 1.0])
+    aligned = align_with_turned_frames(quaternion, found.quaternion, beam, PointGroup.named("C1"))
+    error = errors_with_turned_frames(quaternion, found.quaternion, aligned.alignment, beam, PointGroup.named("C1"))
+    assert np.median(error) < 20
     assert state.records[0].q_fraction == 0.5
     assert state.records[-1].q_fraction == 1.0
 

@@ -36,7 +36,7 @@ class AnnealingConfig(Section):
     """Pixels up to this fraction of the largest q enter the likelihood of the first iteration; the fraction rises
     evenly."""
     first_beta: float = Field(default=1.0, gt=0, le=1)
-    """Exponent of the likelihood in the first iteration; it rises by equal factors. Without effect on the best match."""
+    """Exponent of the likelihood in the first iteration; it rises by equal factors. No matter to the best match."""
 
 
 class MatchPatternsConfig(_PoseEstimation):

@@ -77,8 +77,8 @@ def candidate_poses(
 ) -> Candidates:
     """Find the candidates of each pattern and weigh them.
 
-    Cost: that of :func:`~fewphoton.xrai.pose_matching.match`, and 27 views for each candidate that lies within 25 nat of
-    the best.
+    Cost: that of :func:`~fewphoton.xrai.pose_matching.match`, and 27 views for each candidate that lies within 25 nat
+    of the best.
 
     Parameters
     ----------
