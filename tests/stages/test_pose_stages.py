@@ -18,7 +18,7 @@ from fewphoton.io.provenance import Provenance
 from fewphoton.io.volumes import read_volume_file
 from fewphoton.stages.pose_estimation import every_cell
 from tests.simulate.molecules import made_up_molecule, pdb_text
-from tests.xrai.particles import off_by
+from tests.xrai.known_poses import off_by
 
 FROM_NOTHING = "{level: 2, iterations: 3, held_out_fraction: 0.1, seed: 4}"
 ROUNDS = "{rounds: 2, rematch_rounds: 1, rematch_level: 3, held_out_fraction: 0.1}"
@@ -57,15 +57,15 @@ def exact(tmp_path_factory):
 
 
 def match(folder, out, config=FROM_NOTHING, *more):
-    names = ("volume", "orientations", "iterations", "metrics", "checkpoint")
+    names = ("volume", "poses", "iterations", "metrics", "checkpoint")
     words = [f"--frames={folder / 'frames'}", f"--crystal={folder / 'crystal'}"]
     words += [f"--{name}={out / name}" for name in names]
     return main(["match-patterns", *words, "--config-json", config, "--quiet", "--threads=1", *more])
 
 
 def refine(folder, poses, out, config=ROUNDS, *more):
-    words = [f"--frames={folder / 'frames'}", f"--crystal={folder / 'crystal'}", f"--poses={poses}"]
-    words += [f"--{name}={out / name}" for name in ("volume", "orientations", "rounds", "metrics")]
+    words = [f"--frames={folder / 'frames'}", f"--crystal={folder / 'crystal'}", f"--start-poses={poses}"]
+    words += [f"--{name}={out / name}" for name in ("volume", "poses", "rounds", "metrics")]
     return main(["refine-poses", *words, "--config-json", config, "--quiet", "--threads=1", *more])
 
 
@@ -87,7 +87,7 @@ def test_matching_writes_poses_volume_and_floor(counted, tmp_path, assignment):
     assert metrics["n_frames_without_photons"] == 1
     assert metrics["n_frames_held_out"] == 8
     assert len(read_table(tmp_path / "iterations")) == metrics["iterations"] == 3
-    poses = read_orientation_file(tmp_path / "orientations")
+    poses = read_orientation_file(tmp_path / "poses")
     assert len(poses) == 80
     assert np.isnan(poses.best_quaternion[5]).all()
     assert (poses.best_orientation[5], poses.fluence[5]) == (-1, 0.0)
@@ -119,7 +119,7 @@ def test_a_killed_match_goes_on_and_ends_the_same(counted, tmp_path, monkeypatch
             match(counted, killed)
     assert not (killed / "volume").exists()
     assert match(counted, killed) == 0
-    for name in ("volume", "orientations"):
+    for name in ("volume", "poses"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
     assert match(counted, killed, FROM_NOTHING, "--set", "seed=5") == 0
     assert (killed / "volume").read_bytes() != (whole / "volume").read_bytes()
@@ -129,9 +129,9 @@ def test_poses_a_few_degrees_off_are_refined(exact, tmp_path):
     true = read_patterns(exact / "frames").table.quaternion
     start = off_by(true, 6.0, np.random.default_rng(0))
     start[::10] = np.nan
-    given(tmp_path / "poses", start)
-    assert refine(exact, tmp_path / "poses", tmp_path) == 0
-    found = read_orientation_file(tmp_path / "orientations")
+    given(tmp_path / "given", start)
+    assert refine(exact, tmp_path / "given", tmp_path) == 0
+    found = read_orientation_file(tmp_path / "poses")
     assert np.median(align_rotations(found.best_quaternion, true).error_deg) < 3.5
     assert [row["kind"] for row in read_table(tmp_path / "rounds")] == ["search", "search"]
     metrics = read_metrics(tmp_path / "metrics")
@@ -147,22 +147,22 @@ def test_poses_a_few_degrees_off_are_refined(exact, tmp_path):
 
 def test_a_volume_to_begin_with_may_have_any_scale(exact, tmp_path):
     true = read_patterns(exact / "frames").table.quaternion
-    given(tmp_path / "poses", off_by(true, 6.0, np.random.default_rng(0)))
+    given(tmp_path / "given", off_by(true, 6.0, np.random.default_rng(0)))
     more = "--start-volume", str(exact / "truth")
-    assert refine(exact, tmp_path / "poses", tmp_path, "{rounds: 1, rematch_rounds: 0}", *more) == 0
-    found = read_orientation_file(tmp_path / "orientations").best_quaternion
+    assert refine(exact, tmp_path / "given", tmp_path, "{rounds: 1, rematch_rounds: 0}", *more) == 0
+    found = read_orientation_file(tmp_path / "poses").best_quaternion
     # No common alignment is needed: the given volume fixes the frame.
     assert np.median(rotation_angles_deg(found, true)) < 2.2
 
 
 def test_the_same_run_gives_the_same_bytes_wherever_patterns_are_held(exact, tmp_path):
     true = read_patterns(exact / "frames").table.quaternion
-    given(tmp_path / "poses", off_by(true, 6.0, np.random.default_rng(0)))
+    given(tmp_path / "given", off_by(true, 6.0, np.random.default_rng(0)))
     config = "{rounds: 1, rematch_rounds: 1, rematch_level: 2}"
     for name, held in (("a", 1.0), ("b", 0.0)):
         more = "--set", f"frames_in_memory_gb={held}"
-        assert refine(exact, tmp_path / "poses", tmp_path / name, config, *more) == 0
-    for name in ("volume", "orientations"):
+        assert refine(exact, tmp_path / "given", tmp_path / name, config, *more) == 0
+    for name in ("volume", "poses"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -178,7 +178,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_patterns_are_held(exact, tmp
 )
 def test_what_does_not_fit_is_a_typed_error(exact, tmp_path, capsys, change, message):
     true = read_patterns(exact / "frames").table.quaternion
-    given(tmp_path / "poses", {"short": true[:-1], "nothing known": np.full_like(true, np.nan)}.get(change, true))
+    given(tmp_path / "given", {"short": true[:-1], "nothing known": np.full_like(true, np.nan)}.get(change, true))
     more = {"no device": ("--set", "device=tpu"), "fluence": ("--set", "fluence=per_frame")}.get(change, ())
     folder = exact
     if change == "other box":
@@ -187,7 +187,7 @@ def test_what_does_not_fit_is_a_typed_error(exact, tmp_path, capsys, change, mes
         (folder / "frames").symlink_to(exact / "frames")
         write_crystal(folder / "crystal", Crystal((50.0, 50.0, 50.0, 90, 90, 90), "P 1"), np.array([0.0, 1.0, 0.0]))
         more = "--start-volume", str(exact / "truth")
-    assert refine(folder, tmp_path / "poses", tmp_path, ROUNDS, *more) == 1
+    assert refine(folder, tmp_path / "given", tmp_path, ROUNDS, *more) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "volume").exists()
 

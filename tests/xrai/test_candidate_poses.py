@@ -7,7 +7,7 @@ from fewphoton.data.rotation_group import spacing_deg
 from fewphoton.xrai import candidate_poses as module
 from fewphoton.xrai.candidate_poses import Candidates, candidate_poses, merge_candidates
 from fewphoton.xrai.merging import merge_poses
-from tests.xrai.particles import particles, problem_of
+from tests.xrai.known_poses import particles, problem_of
 
 SAMPLE = Orientations.over_rotation_group(3)
 

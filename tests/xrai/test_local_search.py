@@ -4,7 +4,7 @@ import torch
 
 from fewphoton.data.point_group import rotation_angles_deg
 from fewphoton.xrai.local_search import search_locally, turned
-from tests.xrai.particles import off_by, particles, problem_of
+from tests.xrai.known_poses import off_by, particles, problem_of
 
 STEPS = (4.0, 3.0, 2.0, 1.0, 0.5)
 

@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from fewphoton.xrai.ewald_views import radii_voxels
 from fewphoton.xrai.merging import VolumeSums, merge_poses, radial_start
-from tests.xrai.particles import particles, problem_of
+from tests.xrai.known_poses import particles, problem_of
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from fewphoton.data.point_group import PointGroup
 from fewphoton.errors import DataError
 from fewphoton.evaluate.volume_alignment import align_with_turned_frames, errors_with_turned_frames
 from fewphoton.xrai.pattern_matching import match_patterns, n_steps, start_volume
-from tests.xrai.particles import particles, problem_of
+from tests.xrai.known_poses import particles, problem_of
 
 TRIED = MatchPatternsConfig(level=2, assignment="posterior", starts=2, start_iterations=2, iterations=4, seed=1)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fewphoton.xrai.pattern_pool import PatternPool
-from tests.xrai.particles import CPU, particles
+from tests.xrai.known_poses import CPU, particles
 
 
 @pytest.mark.parametrize("limit_gb", [0.0, 1.0])

@@ -6,7 +6,7 @@ from fewphoton.data import Orientations
 from fewphoton.data.orientations import rotation_about_axis, rotation_matrices
 from fewphoton.xrai import pose_matching
 from fewphoton.xrai.pose_matching import match, pose_floor
-from tests.xrai.particles import particles, problem_of
+from tests.xrai.known_poses import particles, problem_of
 
 SAMPLE = Orientations.over_rotation_group(2)
 

@@ -6,7 +6,7 @@ from fewphoton.config.pose_estimation import CandidatesConfig, RefinePosesConfig
 from fewphoton.data.point_group import rotation_angles_deg
 from fewphoton.evaluate.rotation_error import align_rotations
 from fewphoton.xrai.pose_refinement import refine_poses
-from tests.xrai.particles import off_by, particles, problem_of
+from tests.xrai.known_poses import off_by, particles, problem_of
 
 
 def started(found, degrees, outliers, rng):

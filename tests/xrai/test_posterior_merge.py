@@ -7,7 +7,7 @@ from fewphoton.data import Orientations
 from fewphoton.xrai import posterior_merge
 from fewphoton.xrai.merging import VolumeSums
 from fewphoton.xrai.posterior_merge import posterior_step
-from tests.xrai.particles import particles, problem_of
+from tests.xrai.known_poses import particles, problem_of
 
 SAMPLE = Orientations.over_rotation_group(2)
 

@@ -37,7 +37,7 @@ class Outputs:
     """What the stage writes."""
 
     volume: Path = path_field("Fourier intensity volume with half sets (HDF5)")
-    orientations: Path = path_field("best orientation of each frame (HDF5)")
+    poses: Path = path_field("best orientation of each frame (HDF5)")
     iterations: Path = path_field("log of the iterations (CSV)")
     metrics: Path = path_field("metrics (JSON)")
     checkpoint: Path | None = path_field("checkpoint to resume from (HDF5)", optional=True)
@@ -84,7 +84,7 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
         spacing_deg(len(sample)),
         fluence,
     )
-    write_orientation_file(outputs.orientations, found, provenance)
+    write_orientation_file(outputs.poses, found, provenance)
     write_table(outputs.iterations, [asdict(record) for record in state.records])
     floor = pose_floor(sample, task.beam_direction)
     last, photons = state.records[-1], problem.patterns.total[problem.frame].mean()

@@ -26,7 +26,7 @@ class Inputs:
 
     frames: Path = path_field("photon file or pattern file")
     crystal: Path = path_field("the box about the particle as a crystal description (YAML)")
-    poses: Path = path_field("poses to begin with, as train-xrai, reconstruct or match-patterns write them")
+    start_poses: Path = path_field("poses to begin with, as train-xrai, reconstruct or match-patterns write them")
     start_volume: Path | None = path_field(
         "volume to begin with; without it the frames are merged at their poses", optional=True
     )
@@ -37,7 +37,7 @@ class Outputs:
     """What the stage writes."""
 
     volume: Path = path_field("Fourier intensity volume with half sets (HDF5)")
-    orientations: Path = path_field("refined pose of each frame (HDF5)")
+    poses: Path = path_field("refined pose of each frame (HDF5)")
     rounds: Path = path_field("log of the rounds (CSV)")
     metrics: Path = path_field("metrics (JSON)")
 
@@ -52,17 +52,17 @@ def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Co
     """
     task = PoseTask.read(inputs.frames, inputs.crystal, config, context)
     problem = task.problem
-    given = read_orientation_file(inputs.poses)
+    given = read_orientation_file(inputs.start_poses)
     if given.best_quaternion is None:
-        raise GeometryError(f"{inputs.poses}: holds angles about an axis, no poses")
+        raise GeometryError(f"{inputs.start_poses}: holds angles about an axis, no poses")
     if len(given) != task.n_frames:
         raise GeometryError(
-            f"{inputs.poses}: {len(given)} poses for {task.n_frames} frames of {inputs.frames}; they belong to "
+            f"{inputs.start_poses}: {len(given)} poses for {task.n_frames} frames of {inputs.frames}; they belong to "
             "different runs"
         )
     start = given.best_quaternion[problem.frame]
     if not np.isfinite(start[~problem.held_out]).all(axis=1).any():
-        raise GeometryError(f"{inputs.poses}: no frame with photons has a pose to begin with")
+        raise GeometryError(f"{inputs.start_poses}: no frame with photons has a pose to begin with")
     volume = None
     if inputs.start_volume is not None:
         volume = task.scaled(read_volume_file(inputs.start_volume, with_halves=False), inputs.start_volume, start)
@@ -88,7 +88,7 @@ def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Co
         config.last_step_deg,
         refined.fluence,
     )
-    write_orientation_file(outputs.orientations, found, provenance)
+    write_orientation_file(outputs.poses, found, provenance)
     write_table(outputs.rounds, [asdict(record) for record in refined.records])
     last = refined.records[-1]
     photons = problem.patterns.total[problem.frame].mean()
