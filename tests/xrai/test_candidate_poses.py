@@ -27,7 +27,7 @@ def sought(problem, volume, frame=None):
 
 def test_probabilities_are_the_softmax_of_their_likelihoods(setting, monkeypatch):
     _, problem, volume = setting
-    monkeypatch.setattr(module, "_SAMPLES_AT_A_TIME", 5000)
+    monkeypatch.setattr(module, "columns_at_a_time", lambda rows, device: 25)
     frame = np.array([3, 17, 41])
     found = sought(problem, volume, frame)
     assert set(found.frame) == set(frame)

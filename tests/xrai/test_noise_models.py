@@ -19,7 +19,7 @@ def made(rng, n_pixels=40, n_views=5, n_patterns=5, level=3.0):
 
 def test_poisson_scores_are_log_probabilities_up_to_the_patterns_own_term(rng):
     patterns, views = made(rng)
-    scores = PoissonCounts(False).scores(patterns, views).numpy()
+    scores = PoissonCounts(False).scorer(views)(patterns).numpy()
     exact = poisson.logpmf(patterns.numpy()[:, :, None], views.numpy()[:, None, :]).sum(axis=0)
     np.testing.assert_allclose(scores - scores[:, :1], exact - exact[:, :1], atol=1e-3)
 
@@ -32,7 +32,7 @@ def test_the_profiled_fluence_is_the_likeliest(rng):
     found = float(PoissonCounts(True).fluences(patterns, views[:, 1:2]))
     assert factors[exact.argmax()] == pytest.approx(found, rel=2e-3)
     other = np.array([poisson.logpmf(y, factor * views.numpy()[:, 3]).sum() for factor in factors])
-    scores = PoissonCounts(True).scores(patterns, views).numpy()
+    scores = PoissonCounts(True).scorer(views)(patterns).numpy()
     assert scores[0, 1] - scores[0, 3] == pytest.approx(exact.max() - other.max(), abs=2e-3)
 
 
@@ -45,7 +45,7 @@ def test_values_are_the_diagonal_of_the_scores(rng):
     patterns, views = made(rng)
     for noise in models(40):
         np.testing.assert_allclose(
-            noise.values(patterns, views), noise.scores(patterns, views).diagonal(), rtol=1e-5, atol=1e-3
+            noise.values(patterns, views), noise.scorer(views)(patterns).diagonal(), rtol=1e-5, atol=1e-3
         )
 
 

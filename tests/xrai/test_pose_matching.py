@@ -21,7 +21,7 @@ def setting():
 
 def naive(problem, volume, pixels=slice(None)):
     views = problem.views.of(volume, SAMPLE.quaternion)[pixels]
-    return problem.noise.scores(problem.patterns(problem.frame)[pixels], views).numpy()
+    return problem.noise.scorer(views)(problem.patterns(problem.frame)[pixels]).numpy()
 
 
 def test_matches_are_the_best_of_all_pairs_over_any_tiles(setting, monkeypatch):

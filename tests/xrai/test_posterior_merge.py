@@ -23,14 +23,14 @@ def setting(per_frame_fluence=False):
 @pytest.mark.parametrize("beta", [1.0, 0.3])
 def test_a_step_is_the_sum_over_all_pairs(per_frame_fluence, beta, monkeypatch):
     problem, volume = setting(per_frame_fluence)
-    monkeypatch.setattr(posterior_merge, "_BATCH", 17)
+    monkeypatch.setattr(posterior_merge, "columns_at_a_time", lambda rows, device: 17)
     monkeypatch.setattr(posterior_merge, "_VIEWS_AT_A_TIME", 100)
     merged = ~problem.held_out
     step = posterior_step(
         problem.views, volume, problem.noise, problem.patterns, problem.frame, SAMPLE, beta, merged=merged
     )
     patterns, views = problem.patterns(problem.frame), problem.views.of(volume, SAMPLE.quaternion)
-    score = problem.noise.scores(patterns, views).numpy().astype(float)
+    score = problem.noise.scorer(views)(patterns).numpy().astype(float)
     weighted = beta * score + np.log(SAMPLE.weight)
     p = np.exp(weighted - logsumexp(weighted, axis=1, keepdims=True))
     np.testing.assert_allclose(step.probability, p.max(axis=1), rtol=1e-2)
@@ -53,7 +53,7 @@ def test_pixels_left_out_do_not_matter_for_probabilities_but_are_merged():
     args = problem.views, volume, problem.noise, problem.patterns, problem.frame, SAMPLE, 1.0
     step = posterior_step(*args, pixels=pixels)
     inside = problem.views.within(pixels).of(volume, SAMPLE.quaternion)
-    score = problem.noise.scores(problem.patterns(problem.frame)[torch.from_numpy(pixels)], inside)
+    score = problem.noise.scorer(inside)(problem.patterns(problem.frame)[torch.from_numpy(pixels)])
     best = (score.numpy() + np.log(SAMPLE.weight)).argmax(axis=1)
     assert (step.orientation == best).mean() > 0.95
     whole = posterior_step(*args)

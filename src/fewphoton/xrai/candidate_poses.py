@@ -18,14 +18,13 @@ from torch import Tensor
 
 from fewphoton.data import Orientations
 from fewphoton.data.rotation_group import spacing_deg
-from fewphoton.xrai.ewald_views import EwaldViews, blocks
+from fewphoton.xrai.ewald_views import EwaldViews, blocks, columns_at_a_time
 from fewphoton.xrai.local_search import turned
 from fewphoton.xrai.merging import Patterns, VolumeSums
 from fewphoton.xrai.noise_models import NoiseModel
 from fewphoton.xrai.pose_matching import match
 
 _CUBE = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=3)))
-_SAMPLES_AT_A_TIME = 16_000_000
 _FARTHEST_NAT = 25.0
 _SMALLEST_SHARE = 1e-3
 
@@ -97,7 +96,7 @@ def candidate_poses(
     poses = np.stack([turned(centre, np.tile(step * offset, (len(centre), 1))) for offset in _CUBE], axis=1)
     owner, poses = np.repeat(owner, len(_CUBE)), poses.reshape(-1, 4)
     value, fluence = np.empty(len(owner)), np.empty(len(owner))
-    for part in blocks(len(owner), max(_SAMPLES_AT_A_TIME // views.n_pixels, 1)):
+    for part in blocks(len(owner), columns_at_a_time(views.n_pixels, views.device)):
         pattern, view = patterns(frame[owner[part]]), views.of(volume, poses[part])
         value[part] = noise.values(pattern, view).cpu().numpy()
         fluence[part] = noise.fluences(pattern, view).cpu().numpy()
@@ -137,7 +136,7 @@ def merge_candidates(
     """
     sums = VolumeSums(views)
     chosen = np.arange(len(candidates.frame)) if merged is None else np.flatnonzero(merged)
-    for part in blocks(len(chosen), max(_SAMPLES_AT_A_TIME // views.n_pixels, 1)):
+    for part in blocks(len(chosen), columns_at_a_time(views.n_pixels, views.device)):
         pair = chosen[part]
         weight = candidates.probability[pair]
         sums.add(

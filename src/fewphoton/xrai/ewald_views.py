@@ -33,6 +33,11 @@ def blocks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
+def columns_at_a_time(n_rows: int, device: torch.device) -> int:
+    """Columns of a float32 table that are best handled together: what a cache holds, or what fills an accelerator."""
+    return max((1 << 20 if device.type == "cpu" else 1 << 26) // n_rows, 1)
+
+
 def torch_device(name: str) -> torch.device:
     """Return the device of that name, ``automatic`` being an accelerator where there is one.
 

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from fewphoton.data.point_group import positive_quaternions, quaternion_product
-from fewphoton.xrai.ewald_views import EwaldViews, blocks
+from fewphoton.xrai.ewald_views import EwaldViews, blocks, columns_at_a_time
 from fewphoton.xrai.merging import Patterns
 from fewphoton.xrai.noise_models import NoiseModel
 
@@ -60,7 +60,7 @@ def search_locally(
     start: NDArray[np.float64],
     steps_deg: tuple[float, ...],
     *,
-    batch: int = 256,
+    batch: int | None = None,
     report: Callable[[int], None] = lambda done: None,
 ) -> FoundPoses:
     """Improve a pose of each pattern.
@@ -75,13 +75,15 @@ def search_locally(
         Where the search begins.
     steps_deg : tuple of float
         Step of the differences in each iteration; no pose moves further than three of them at once.
-    batch : int
-        Patterns at a time.
+    batch : int, optional
+        Patterns at a time. Default: as many as suit the device.
     report : callable
         Told how many patterns were just done.
     """
     quaternion, value = np.empty_like(start), np.empty(len(start))
-    for part in blocks(len(start), batch):
+    # Six probes of each pattern are made together.
+    size = max(columns_at_a_time(6 * views.n_pixels, views.device), 16) if batch is None else batch
+    for part in blocks(len(start), size):
         found = _search_batch(views, volume, noise, patterns(frame[part]), start[part], steps_deg)
         quaternion[part], value[part] = found
         report(part.stop - part.start)

@@ -9,6 +9,7 @@ counts leaves the likelihood of a multinomial distribution with the total fixed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +22,8 @@ _DARKEST = 1e-6
 class NoiseModel(Protocol):
     """What a search asks of a noise model; patterns and views are columns, `(n_pixels, n)`."""
 
-    def scores(self, patterns: Tensor, views: Tensor) -> Tensor:
-        """Log-likelihood of every pair, float32 `(n_patterns, n_views)`."""
+    def scorer(self, views: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what gives patterns their log-likelihood with every view, float32 `(n_patterns, n_views)`."""
         ...
 
     def values(self, patterns: Tensor, views: Tensor) -> Tensor:
@@ -61,22 +62,27 @@ class PoissonCounts:
 
     per_frame_fluence: bool
 
-    def scores(self, patterns: Tensor, views: Tensor) -> Tensor:
+    def scorer(self, views: Tensor) -> Callable[[Tensor], Tensor]:
         """See :class:`NoiseModel`. One matrix product: 2 operations a pixel and pair."""
         safe = views.clamp_min(_DARKEST)
-        expected = safe.sum(dim=0)
-        total = patterns.T @ safe.log()
-        if self.per_frame_fluence:
-            return total.addmm_(patterns.sum(dim=0)[:, None], -expected.log()[None, :])
-        return total.sub_(expected)
+        expected, logarithm = safe.sum(dim=0), safe.log()
+
+        def scores(patterns: Tensor) -> Tensor:
+            total = patterns.T @ logarithm
+            if self.per_frame_fluence:
+                return total.addmm_(patterns.sum(dim=0)[:, None], -expected.log()[None, :])
+            return total.sub_(expected)
+
+        return scores
 
     def values(self, patterns: Tensor, views: Tensor) -> Tensor:
         """See :class:`NoiseModel`."""
         safe = views.clamp_min(_DARKEST)
-        total = torch.xlogy(patterns, safe).sum(dim=0, dtype=torch.float64)
-        expected = safe.sum(dim=0, dtype=torch.float64)
+        # torch adds in pairs, so float32 loses no more than 1e-6 of these sums.
+        total = (patterns * safe.log()).sum(dim=0).double()
+        expected = safe.sum(dim=0).double()
         if self.per_frame_fluence:
-            return total - patterns.sum(dim=0, dtype=torch.float64) * expected.log()
+            return total - patterns.sum(dim=0).double() * expected.log()
         return total - expected
 
     def misfits(self, patterns: Tensor, views: Tensor) -> Tensor:
@@ -107,8 +113,7 @@ class PoissonCounts:
         """See :class:`NoiseModel`."""
         if not self.per_frame_fluence:
             return torch.ones(patterns.shape[1], dtype=torch.float64, device=patterns.device)
-        expected = views.sum(dim=0, dtype=torch.float64).clamp_min(_DARKEST)
-        return patterns.sum(dim=0, dtype=torch.float64) / expected
+        return patterns.sum(dim=0).double() / views.sum(dim=0).double().clamp_min(_DARKEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,16 +130,21 @@ class NoiseFreeAmplitudes:
 
     weight: Tensor
 
-    def scores(self, patterns: Tensor, views: Tensor) -> Tensor:
+    def scorer(self, views: Tensor) -> Callable[[Tensor], Tensor]:
         """See :class:`NoiseModel`. One matrix product: 2 operations a pixel and pair."""
-        weighted = self.weight[:, None] * patterns.clamp_min(0.0).sqrt()
+        amplitude = views.clamp_min(0.0).sqrt() * self.weight[:, None]
         own = (self.weight @ views) / 2
-        return (weighted.T @ views.clamp_min(0.0).sqrt()).sub_(own).sub_((self.weight @ patterns)[:, None] / 2)
+
+        def scores(patterns: Tensor) -> Tensor:
+            total = patterns.clamp_min(0.0).sqrt().T @ amplitude
+            return total.sub_(own).sub_((self.weight @ patterns)[:, None] / 2)
+
+        return scores
 
     def values(self, patterns: Tensor, views: Tensor) -> Tensor:
         """See :class:`NoiseModel`."""
         difference = patterns.clamp_min(0.0).sqrt() - views.clamp_min(0.0).sqrt()
-        return -(self.weight[:, None] * difference.square_()).sum(dim=0, dtype=torch.float64) / 2
+        return -(self.weight[:, None] * difference.square_()).sum(dim=0).double() / 2
 
     def misfits(self, patterns: Tensor, views: Tensor) -> Tensor:
         """See :class:`NoiseModel`: the weighted square of differences relative to that of the amplitudes."""

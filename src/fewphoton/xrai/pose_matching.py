@@ -84,9 +84,9 @@ def match(
     if pixels is not None:
         views, noise = views.within(pixels), noise.within(torch.as_tensor(pixels, device=views.device))
     for tile in blocks(len(sample), _TILE):
-        table = views.of(volume, sample.quaternion[tile])
+        score_all = noise.scorer(views.of(volume, sample.quaternion[tile]))
         for part in blocks(len(frame), _BATCH):
-            scores = noise.scores(patterns(frame[part])[compared], table)
+            scores = score_all(patterns(frame[part])[compared])
             best, place = scores.topk(min(n_best, scores.shape[1]), dim=1) if n_best > 1 else scores.max(1, True)
             both = torch.cat([score[part], best.double().cpu()], dim=1)
             numbers = torch.cat([orientation[part], place.cpu() + tile.start], dim=1)

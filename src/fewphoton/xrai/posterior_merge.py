@@ -7,6 +7,7 @@ counts alone ask for (Ayyer et al. 2016, doi:10.1107/S1600576716008165).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewphoton.data import Orientations
-from fewphoton.xrai.ewald_views import EwaldViews, blocks
+from fewphoton.xrai.ewald_views import EwaldViews, blocks, columns_at_a_time
 from fewphoton.xrai.merging import Patterns, VolumeSums
 from fewphoton.xrai.noise_models import NoiseModel
 
-_BATCH = 1024
 _VIEWS_AT_A_TIME = 8192
+_LOWEST_NAT = -30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def posterior_step(
 ) -> PosteriorStep:
     """Run one iteration.
 
-    Cost: 4 operations for each pixel, pattern and orientation. Memory: two tables of views `(n_pixels,
+    Cost: 4 operations for each pixel, pattern and orientation. Memory: three tables of views `(n_pixels,
     n_orientations)` in float32, and the scores of a batch.
 
     Parameters
@@ -84,31 +85,37 @@ def posterior_step(
         Told how many pairs were just scored.
     """
     table = torch.cat([views.of(volume, sample.quaternion[part]) for part in blocks(len(sample), _VIEWS_AT_A_TIME)], 1)
-    scored = None if pixels is None else torch.as_tensor(pixels, device=views.device)
-    if scored is not None:
-        table, noise = table[scored], noise.within(scored)
+    expected = table.sum(dim=0).double()
+    compared = slice(None) if pixels is None else torch.as_tensor(pixels, device=views.device)
+    score_all = (noise if isinstance(compared, slice) else noise.within(compared)).scorer(table[compared])
+    # From here on the table holds the photons that are merged.
+    photons = table.zero_()
     log_prior = torch.as_tensor(np.log(sample.weight), dtype=torch.float32, device=views.device)
-    photons = torch.zeros((views.n_pixels, len(sample)), dtype=torch.float32, device=views.device)
     exposure = torch.zeros(len(sample), dtype=torch.float64, device=views.device)
-    expected = views.of(volume, sample.quaternion).sum(dim=0) if _fluence_varies(noise) else None
     best, probability, entropy, evidence = ([] for _ in range(4))
-    for part in blocks(len(frame), _BATCH):
+    for part in blocks(len(frame), columns_at_a_time(len(sample), views.device)):
         whole = patterns(frame[part])
-        score = noise.scores(whole if scored is None else whole[scored], table)
-        evidence.append(torch.logsumexp(score + log_prior, dim=1))
-        logarithm = torch.log_softmax(score.mul_(beta).add_(log_prior), dim=1)
-        p = logarithm.exp()
+        score = score_all(whole[compared])
+        if beta == 1:
+            score.add_(log_prior)
+            logarithm = torch.log_softmax(score, dim=1)
+            evidence.append(score[:, 0] - logarithm[:, 0])
+        else:
+            evidence.append(torch.logsumexp(score + log_prior, dim=1))
+            logarithm = torch.log_softmax(score.mul_(beta).add_(log_prior), dim=1)
+        # What is less probable adds nothing, and numbers near the smallest make a product ten times as slow.
+        p = torch.threshold(logarithm.clamp_min(2 * _LOWEST_NAT).exp_(), math.exp(_LOWEST_NAT), 0.0)
         highest = p.max(dim=1)
         best.append(highest.indices)
         probability.append(highest.values)
-        entropy.append(-(p * logarithm.clamp_min(-100.0)).sum(dim=1))
+        entropy.append(-(p * logarithm).sum(dim=1))
         if merged is not None:
-            p = p * torch.as_tensor(merged[part], dtype=torch.float32, device=views.device)[:, None]
+            p *= torch.as_tensor(merged[part], dtype=torch.float32, device=views.device)[:, None]
         photons.addmm_(whole, p)
-        if expected is None:
-            exposure += p.sum(dim=0, dtype=torch.float64)
+        if _fluence_varies(noise):
+            exposure += (whole.sum(dim=0) @ p).double() / expected
         else:
-            exposure += (whole.sum(dim=0) @ p).double() / expected.double()
+            exposure += p.sum(dim=0).double()
         report(score.numel())
     sums = VolumeSums(views)
     sums.add(photons, sample.quaternion, np.ones(len(sample)), exposure.cpu().numpy())
