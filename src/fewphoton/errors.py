@@ -25,6 +25,10 @@ class ConvergenceError(FewphotonError):
     """An iteration cannot go on: no photons, no finite likelihood, or no usable pixels."""
 
 
+class MissingLibraryError(FewphotonError):
+    """A step needs a library that is an extra and is not installed."""
+
+
 class ParallelError(FewphotonError):
     """The MPI world is not the one that was promised."""
 

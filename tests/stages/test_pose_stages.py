@@ -172,7 +172,7 @@ def test_the_same_run_gives_the_same_bytes_wherever_patterns_are_held(exact, tmp
         ("short", "they belong to different runs"),
         ("nothing known", "no frame with photons has a pose"),
         ("other box", "differs from the box's"),
-        ("no device", "cannot be used"),
+        ("no device", "write auto, cpu"),
         ("fluence", "set fluence to equal"),
     ],
 )

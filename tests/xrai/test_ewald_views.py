@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from fewphoton.data import Crystal
 from fewphoton.errors import ConfigError
-from fewphoton.xrai.ewald_views import EwaldViews, friedel_averaged, intensity_volume, torch_device
+from fewphoton.xrai.ewald_views import EwaldViews, friedel_averaged, intensity_volume
 
 CPU = torch.device("cpu")
 # A box of three different edges, so that axes cannot be exchanged unseen.
@@ -102,10 +102,3 @@ def test_voxels_without_weight_are_zero():
     found = intensity_volume(torch.full((3, 3, 3), 4.0), weight, 2)
     assert found.values.sum() == 4.0
     assert found.voxels_per_cell == 2
-
-
-def test_devices():
-    assert torch_device("cpu") == CPU
-    assert torch_device("automatic").type in ("cpu", "cuda")
-    with pytest.raises(ConfigError, match="cannot be used"):
-        torch_device("no such device")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from fewphoton.config.pose_estimation import MatchPatternsConfig
 from fewphoton.data import Orientations
@@ -18,8 +18,10 @@ from fewphoton.io.orientation_files import write_orientation_file
 from fewphoton.io.provenance import Provenance
 from fewphoton.stages.contract import Context, input_files, path_field
 from fewphoton.stages.pose_estimation import WITHOUT_EFFECT, PoseTask
-from fewphoton.xrai.pattern_matching import MatchRecord, MatchState, match_patterns, n_steps
-from fewphoton.xrai.pose_matching import pose_floor
+from fewphoton.stages.torch_requirement import require_torch
+
+if TYPE_CHECKING:
+    from fewphoton.xrai.pattern_matching import MatchRecord, MatchState
 
 Config = MatchPatternsConfig
 
@@ -44,7 +46,17 @@ class Outputs:
 
 
 def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: Context) -> None:
-    """Match and merge."""
+    """Match and merge.
+
+    Raises
+    ------
+    MissingLibraryError
+        If PyTorch is not installed.
+    """
+    require_torch("match-patterns")
+    from fewphoton.xrai.pattern_matching import match_patterns, n_steps
+    from fewphoton.xrai.pose_matching import pose_floor
+
     task = PoseTask.read(inputs.frames, inputs.crystal, config, context)
     problem = task.problem
     section = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
@@ -113,6 +125,10 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
 
 
 def _resumed(file: CheckpointFile, task: PoseTask) -> MatchState | None:
+    import torch
+
+    from fewphoton.xrai.pattern_matching import MatchRecord, MatchState
+
     found = file.read()
     if found is None:
         return None

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
-from torch import Tensor
 
 from fewphoton.config.pose_estimation import MatchPatternsConfig, RefinePosesConfig
 from fewphoton.data import Crystal, FrameOrientations, IntensityVolume
@@ -21,8 +19,11 @@ from fewphoton.io.provenance import Provenance
 from fewphoton.io.volumes import VolumeFile, write_volume_file
 from fewphoton.kernels.threads import use_threads
 from fewphoton.stages.contract import Context
-from fewphoton.xrai.estimation_problem import EstimationProblem
-from fewphoton.xrai.ewald_views import intensity_volume, torch_device
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewphoton.xrai.estimation_problem import EstimationProblem
 
 WITHOUT_EFFECT = {"device", "frames_in_memory_gb"}
 """Keys that change how a result is computed, not the result."""
@@ -57,9 +58,14 @@ class PoseTask:
         cls, frames: Path, crystal: Path, config: MatchPatternsConfig | RefinePosesConfig, context: Context
     ) -> PoseTask:
         """Read frames and box, and set up the problem on the configured device."""
+        import torch
+
+        from fewphoton.xrai.device import chosen_device
+        from fewphoton.xrai.estimation_problem import EstimationProblem
+
         use_threads(context.threads)
         torch.set_num_threads(context.threads)
-        device = torch_device(config.device)
+        device = chosen_device(config.device, context.say)
         box, axis = read_crystal(crystal)
         content = read_patterns(frames)
         problem = EstimationProblem.build(
@@ -117,6 +123,8 @@ class PoseTask:
         provenance: Provenance,
     ) -> None:
         """Write the volume and its half sets on the box's own grid, one voxel a cell."""
+        from fewphoton.xrai.ewald_views import intensity_volume
+
         fine = intensity_volume(volume, weight, self.problem.voxels_per_cell)
         first, second = self.problem.halves(quaternion, fluence)
         write_volume_file(
@@ -136,6 +144,8 @@ class PoseTask:
         GeometryError
             If it belongs to another box, or expects no photons at the poses given.
         """
+        import torch
+
         if not np.allclose(found.crystal.cell, self.crystal.cell, rtol=1e-3):
             raise GeometryError(f"{origin}: cell {found.crystal.cell} differs from the box's, {self.crystal.cell}")
         views, frame = self.problem.views, self.problem.frame

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from fewphoton.io.provenance import Provenance
 from fewphoton.io.volumes import read_volume_file
 from fewphoton.stages.contract import Context, input_files, path_field
 from fewphoton.stages.pose_estimation import WITHOUT_EFFECT, PoseTask
-from fewphoton.xrai.pose_refinement import RefineRecord, refine_poses
+from fewphoton.stages.torch_requirement import require_torch
+
+if TYPE_CHECKING:
+    from fewphoton.xrai.pose_refinement import RefineRecord
 
 Config = RefinePosesConfig
 
@@ -47,9 +51,14 @@ def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Co
 
     Raises
     ------
+    MissingLibraryError
+        If PyTorch is not installed.
     GeometryError
         If poses or volume do not belong to the frames.
     """
+    require_torch("refine-poses")
+    from fewphoton.xrai.pose_refinement import refine_poses
+
     task = PoseTask.read(inputs.frames, inputs.crystal, config, context)
     problem = task.problem
     given = read_orientation_file(inputs.start_poses)

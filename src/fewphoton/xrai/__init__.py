@@ -1,1 +1,1 @@
-"""Poses of single particles: amortised by networks, matched, searched, merged. Only here and in its stages: torch."""
+"""Poses of single particles by a trained encoder, and the volume that explains the frames (PyTorch)."""

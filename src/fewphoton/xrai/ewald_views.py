@@ -38,24 +38,6 @@ def columns_at_a_time(n_rows: int, device: torch.device) -> int:
     return max((1 << 20 if device.type == "cpu" else 1 << 26) // n_rows, 1)
 
 
-def torch_device(name: str) -> torch.device:
-    """Return the device of that name, ``automatic`` being an accelerator where there is one.
-
-    Raises
-    ------
-    ConfigError
-        If the device is not there.
-    """
-    if name == "automatic":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from error
-    return device
-
-
 @dataclass(frozen=True, eq=False)
 class EwaldViews:
     """Pixels of a pattern in a cubic Fourier volume.
@@ -101,7 +83,7 @@ class EwaldViews:
         device: torch.device,
     ) -> EwaldViews:
         """Choose the smallest volume that holds all pixels in every orientation, for a box given as a crystal."""
-        to_voxels = voxels_per_cell * np.linalg.inv(crystal.ub_matrix)
+        to_voxels = np.asarray(voxels_per_cell * np.linalg.inv(crystal.ub_matrix), dtype=np.float64)
         reach = float(np.linalg.norm(q_inv_angstrom, axis=1).max())
         n = voxels_to_hold(reach, 1 / float(np.linalg.norm(to_voxels, 2)), 1)
         return cls(q_inv_angstrom, response, to_voxels, n, device)

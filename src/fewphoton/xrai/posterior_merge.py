@@ -92,7 +92,10 @@ def posterior_step(
     photons = table.zero_()
     log_prior = torch.as_tensor(np.log(sample.weight), dtype=torch.float32, device=views.device)
     exposure = torch.zeros(len(sample), dtype=torch.float64, device=views.device)
-    best, probability, entropy, evidence = ([] for _ in range(4))
+    best: list[Tensor] = []
+    probability: list[Tensor] = []
+    entropy: list[Tensor] = []
+    evidence: list[Tensor] = []
     for part in blocks(len(frame), columns_at_a_time(len(sample), views.device)):
         whole = patterns(frame[part])
         score = score_all(whole[compared])
@@ -120,16 +123,13 @@ def posterior_step(
     sums = VolumeSums(views)
     sums.add(photons, sample.quaternion, np.ones(len(sample)), exposure.cpu().numpy())
     found, weight = sums.averaged()
-    best, probability, entropy, evidence = (
-        torch.cat(column).cpu() for column in (best, probability, entropy, evidence)
-    )
     return PosteriorStep(
         found,
         weight,
-        best.numpy(),
-        probability.double().numpy(),
-        entropy.double().numpy(),
-        evidence.double().numpy(),
+        torch.cat(best).cpu().numpy(),
+        torch.cat(probability).double().cpu().numpy(),
+        torch.cat(entropy).double().cpu().numpy(),
+        torch.cat(evidence).double().cpu().numpy(),
     )
 
 
