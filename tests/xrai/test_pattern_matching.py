@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from fewphoton.config.pose_estimation import AnnealingConfig, MatchPatternsConfig
-from fewphoton.data import Orientations
 from fewphoton.data.point_group import PointGroup
 from fewphoton.errors import DataError
 from fewphoton.evaluate.volume_alignment import align_with_turned_frames, errors_with_turned_frames
 from fewphoton.xrai.pattern_matching import match_patterns, n_steps, start_volume
+from fewphoton.xrai.pose_matching import oblique_sample
 from tests.xrai.known_poses import particles, problem_of
 
 TRIED = MatchPatternsConfig(level=2, assignment="posterior", starts=2, start_iterations=2, iterations=4, seed=1)
@@ -38,7 +38,7 @@ def test_poses_are_found_from_nothing():
         annealing=AnnealingConfig(iterations=6, first_q_fraction=0.5),
     )
     matched, state, _ = run(problem_of(found), config)
-    quaternion = Orientations.over_rotation_group(3).quaternion[matched.orientation]
+    quaternion = oblique_sample(3).quaternion[matched.orientation]
     # Up to the half turn about the beam, which a nearly flat sphere cannot tell.
     beam = np.array([0.0, 0.0, 1.0])
     aligned = align_with_turned_frames(quaternion, found.quaternion, beam, PointGroup.named("C1"))

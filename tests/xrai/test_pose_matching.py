@@ -5,7 +5,7 @@ import torch
 from fewphoton.data import Orientations
 from fewphoton.data.orientations import rotation_about_axis, rotation_matrices
 from fewphoton.xrai import pose_matching
-from fewphoton.xrai.pose_matching import match, pose_floor
+from fewphoton.xrai.pose_matching import match, oblique_sample, pose_floor
 from tests.xrai.known_poses import particles, problem_of
 
 SAMPLE = Orientations.over_rotation_group(2)
@@ -60,6 +60,15 @@ def test_the_floor_is_the_angle_to_the_nearest():
     angle = [np.degrees(np.arccos(np.clip((trace.max(axis=1) - 1) / 2, -1, 1))) for trace in traces]
     assert floor.median_deg == pytest.approx(np.median(angle[0]), abs=1e-3)
     assert floor.median_up_to_half_turn_deg == pytest.approx(np.median(np.minimum(*angle)), abs=1e-3)
+
+
+def test_half_turns_help_the_oblique_sample_alone():
+    beam = np.array([0.0, 0.0, 1.0])
+    plain, oblique = (pose_floor(sample, beam) for sample in (Orientations.over_rotation_group(4), oblique_sample(4)))
+    assert oblique.median_deg == pytest.approx(plain.median_deg, rel=0.02)
+    assert plain.median_up_to_half_turn_deg == pytest.approx(plain.median_deg)
+    assert oblique.median_up_to_half_turn_deg < 0.85 * plain.median_deg
+    assert oblique_sample(4).weight.sum() == pytest.approx(1)
 
 
 def test_half_turns_help_a_sample_that_has_none():

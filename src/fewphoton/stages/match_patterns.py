@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fewphoton.config.pose_estimation import MatchPatternsConfig
-from fewphoton.data import Orientations
 from fewphoton.data.rotation_group import spacing_deg
 from fewphoton.errors import InputFileError
 from fewphoton.io.emc_checkpoint import CheckpointFile
@@ -55,7 +54,7 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
     """
     require_torch("match-patterns")
     from fewphoton.xrai.pattern_matching import match_patterns, n_steps
-    from fewphoton.xrai.pose_matching import pose_floor
+    from fewphoton.xrai.pose_matching import oblique_sample, pose_floor
 
     task = PoseTask.read(inputs.frames, inputs.crystal, config, context)
     problem = task.problem
@@ -83,7 +82,7 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
             )
 
     matched, state = match_patterns(problem, config, state, save, report)
-    sample = Orientations.over_rotation_group(config.level)
+    sample = oblique_sample(config.level)
     quaternion = sample.quaternion[matched.orientation]
     fluence = problem.fluences(matched.volume, quaternion)
     task.write_volume(outputs.volume, matched.volume, matched.weight, quaternion, fluence, provenance)

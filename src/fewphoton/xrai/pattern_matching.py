@@ -24,7 +24,7 @@ from fewphoton.config.pose_estimation import MatchPatternsConfig
 from fewphoton.data import Orientations
 from fewphoton.xrai.estimation_problem import EstimationProblem
 from fewphoton.xrai.merging import radial_start
-from fewphoton.xrai.pose_matching import match
+from fewphoton.xrai.pose_matching import match, oblique_sample
 from fewphoton.xrai.posterior_merge import posterior_step
 
 
@@ -139,7 +139,7 @@ def match_patterns(
     save, report : callable
         Called after each iteration.
     """
-    sample = Orientations.over_rotation_group(config.level)
+    sample = oblique_sample(config.level)
     steps = _steps(config)
     if state is None:
         empty = torch.zeros((problem.views.n_voxels,) * 3, dtype=torch.float32, device=problem.views.device)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewphoton.data import Orientations
-from fewphoton.data.point_group import quaternion_product
+from fewphoton.data.point_group import positive_quaternions, quaternion_product
 from fewphoton.data.rotation_group import RotationIndex
 from fewphoton.xrai.ewald_views import EwaldViews, blocks
 from fewphoton.xrai.merging import Patterns
@@ -24,6 +24,21 @@ from fewphoton.xrai.noise_models import NoiseModel
 
 _TILE = 4096
 _BATCH = 1024
+
+
+# Half of 73 degrees about an axis that is none of the 600-cell's.
+_OBLIQUE = np.concatenate([[np.cos(np.deg2rad(36.5))], np.sin(np.deg2rad(36.5)) * np.array([0.36, 0.48, 0.8])])
+
+
+def oblique_sample(level: int) -> Orientations:
+    """Return the sample of all rotations of a subdivision of the 600-cell, turned away from the axes of the laboratory.
+
+    A half turn about the beam maps the 600-cell as it stands onto itself: every orientation has its near double in the
+    sample, which tells a nearly flat Ewald sphere nothing. Turned, doubles fall between, and where half turns are free
+    the sample is as good as one of 1.7 times its size.
+    """
+    plain = Orientations.over_rotation_group(level)
+    return Orientations(positive_quaternions(quaternion_product(_OBLIQUE, plain.quaternion)), plain.weight)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewphoton.config.pose_estimation import RefinePosesConfig
-from fewphoton.data import Orientations
 from fewphoton.data.point_group import rotation_angles_deg
 from fewphoton.xrai.candidate_poses import Candidates, candidate_poses, merge_candidates
 from fewphoton.xrai.estimation_problem import EstimationProblem
 from fewphoton.xrai.local_search import search_locally
-from fewphoton.xrai.pose_matching import match
+from fewphoton.xrai.pose_matching import match, oblique_sample
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class _Refinement:
         """Iterate over candidates; the likeliest becomes a frame's pose."""
         problem, config = self.problem, self.config.candidates
         assert config is not None  # asked for by the caller
-        sample = Orientations.over_rotation_group(config.level)
+        sample = oblique_sample(config.level)
         volume = self._merged()
         for number in range(1, config.iterations + 1):
             began = time.perf_counter()
@@ -216,7 +215,7 @@ class _Refinement:
     def _match_anew(self, volume: Tensor, chosen: NDArray[np.int64]) -> float:
         """Match some frames over all rotations; return the part of all frames that took the match."""
         problem, config = self.problem, self.config
-        sample = Orientations.over_rotation_group(config.rematch_level)
+        sample = oblique_sample(config.rematch_level)
         frame = problem.frame[chosen]
         found = match(
             problem.views, volume, problem.noise, problem.patterns, frame, sample, n_best=config.rematch_candidates
