@@ -19,6 +19,7 @@ from fewphoton.config.frames import (
     ThinConfig,
 )
 from fewphoton.config.load import load_run, load_section
+from fewphoton.config.pose_estimation import MatchPatternsConfig, RefinePosesConfig
 from fewphoton.config.reconstruct import AssembleConfig, GridConfig, ReconstructConfig
 from fewphoton.config.run import RunConfig, StagesConfig
 from fewphoton.config.select_patterns import DrawPatternsConfig, SelectPatternsConfig
@@ -60,8 +61,10 @@ __all__ = [
     "ImportScanConfig",
     "ImportSparseConfig",
     "IntegrateSpotsConfig",
+    "MatchPatternsConfig",
     "RawSource",
     "ReconstructConfig",
+    "RefinePosesConfig",
     "RunConfig",
     "ScanSource",
     "ScoreIteratesConfig",

@@ -45,6 +45,8 @@ STAGES = (
     Stage("import-emc", "read photon frames from a Dragonfly .emc file (binary or HDF5)"),
     Stage("import-dragonfly", "read intensities and orientations that Dragonfly reconstructed"),
     Stage("reconstruct", "find the intensity volume from frames of unknown orientation (EMC; runs under MPI)"),
+    Stage("match-patterns", "match frames of particles over a fixed sample of rotations and merge them, in turn"),
+    Stage("refine-poses", "refine poses of particles: local search, new matches of the worst, weights at low counts"),
     Stage("assemble", "merge frames of known angles into an intensity volume"),
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
     Stage("train-xrai", "find poses and volume of a particle by a trained encoder and decoder (PyTorch)"),
