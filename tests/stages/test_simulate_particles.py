@@ -9,6 +9,7 @@ from fewphoton.errors import ConfigError, InputFileError
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.geometry_files import read_geometry
 from fewphoton.io.metrics import read_metrics
+from fewphoton.io.pattern_files import read_patterns
 from fewphoton.io.photon_files import read_photon_file
 from fewphoton.io.volumes import read_volume_file
 from fewphoton.stages.contract import Context
@@ -82,6 +83,20 @@ def test_chunks_do_not_change_the_frames(folder, tmp_path):
     simulate(tmp_path, chunk_frames=7)
     first, second = (read_photon_file(place / "frames.h5")[0] for place in (folder, tmp_path))
     np.testing.assert_array_equal(first.to_dense(), second.to_dense())
+
+
+def test_without_noise_the_frames_are_the_expected_photons_in_the_same_orientations(folder, tmp_path):
+    simulate(tmp_path, noise="none", chunk_frames=9)
+    content = read_patterns(tmp_path / "frames.h5")
+    photons = read_photon_file(folder / "frames.h5")[0]
+    np.testing.assert_array_equal(content.table.quaternion, photons.table.quaternion)
+    expected = content.source.patterns(np.arange(40))
+    counts = photons.to_dense()[:, ~content.detector.masked]
+    assert abs((counts - expected).sum()) < 5 * np.sqrt(counts.sum())
+    right, other = ((counts * np.log(one) - one).sum(axis=1) for one in (expected, np.roll(expected, 1, axis=0)))
+    assert (right > other).mean() > 0.9
+    metrics = read_metrics(tmp_path / "metrics.json")
+    assert metrics["photons_per_frame_mean"] == pytest.approx(expected.sum(axis=1).mean(), rel=1e-5)
 
 
 def test_mistakes_leave_no_files(tmp_path):

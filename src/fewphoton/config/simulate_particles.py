@@ -43,6 +43,9 @@ class SimulateParticlesConfig(Section):
     """Mean photons that the particle scatters to the usable pixels, over all orientations."""
     pulse: PulseConfig | None = None
     """In place of photons_per_frame: fluence, from which photons follow by Thomson scattering."""
+    noise: Literal["poisson", "none"] = "poisson"
+    """`poisson`: photons are drawn, and frames are photon files; `none`: frames are the expected photons themselves, in
+    a pattern file. Orientations and fluences are the same."""
     fluence_spread: float = Field(default=0.0, ge=0, le=3)
     """Standard deviation of the logarithm of the frames' fluences (log-normal, mean 1)."""
     background_photons_per_frame: float = Field(default=0.0, ge=0)

@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from fewphoton.data.detector import Beam, Detector, describe, from_description
+from fewphoton.data.detector import Beam, Detector
 from fewphoton.data.frames import FrameTable, PhotonFrames
-from fewphoton.errors import DataError, GeometryError, InputFileError
+from fewphoton.errors import DataError, InputFileError
+from fewphoton.io.detector_group import read_detector, write_detector
 from fewphoton.io.frame_table import FrameTableReader, write_frame_table
-from fewphoton.io.hdf5 import COMPRESSION, attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import COMPRESSION, created, dataset, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
 KIND = "photon_frames"
@@ -48,15 +48,7 @@ class PhotonFileReader:
         entry = file.get("entry")
         if not isinstance(entry, h5py.Group):
             raise InputFileError(self.path, "group is missing", where="/entry")
-        text = dataset(entry, "detector/description").asstr()[()]
-        try:
-            detector, self.beam = from_description(json.loads(text))
-        except (GeometryError, json.JSONDecodeError) as error:
-            raise InputFileError(self.path, str(error), where="/entry/detector/description") from error
-        masked = dataset(entry, "detector/masked", kind="b", shape=detector.frame_shape)[()]
-        self.detector = detector.with_mask(masked)
-        if attribute(entry["detector"], "digest") != detector.digest():
-            raise InputFileError(self.path, "detector digest does not fit its description", where="/entry/detector")
+        self.detector, self.beam = read_detector(entry)
         self.indptr = dataset(entry, "photons/indptr", kind="iu", shape=(None,))[()].astype(np.int64)
         self._pixel = dataset(entry, "photons/pixel", kind="u", shape=(None,))
         self._count = dataset(entry, "photons/count", kind="u", shape=self._pixel.shape)
@@ -152,9 +144,7 @@ class PhotonFileWriter:
         self._lengths: list[np.ndarray] = []
         self._tables: list[FrameTable] = []
         self._sum = np.zeros(detector.n_pixels, dtype=np.int64)
-        place = entry.create_group("detector")
-        place.attrs.update(NX_class="NXdetector", digest=detector.digest())
-        place.create_dataset("description", data=json.dumps(describe(detector, beam), sort_keys=True))
+        write_detector(entry, detector, beam)
         self._masked = detector.masked
 
     def set_mask(self, masked: np.ndarray) -> None:

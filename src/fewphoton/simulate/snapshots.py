@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data import FrameTable, Orientations, PhotonFrames
-from fewphoton.data.orientations import rotation_about_axis
+from fewphoton.data.orientations import rotation_about_axis, rotation_matrices
 from fewphoton.data.point_group import positive_quaternions
 from fewphoton.kernels.bragg_pattern import draw_pixels
 
@@ -77,6 +77,25 @@ def mean_over_orientations(patterns: Callable[[NDArray[np.float64]], NDArray[np.
 
 
 @dataclass(frozen=True, eq=False)
+class ExpectedFrames:
+    """Frames before their photons are drawn.
+
+    Parameters
+    ----------
+    pattern : ndarray of float32, `(n_frames, n_pixels)`
+        Expected photons.
+    table : FrameTable
+        Rows with the true orientations.
+    streams : list of numpy.random.Generator
+        Random stream of each frame.
+    """
+
+    pattern: NDArray[np.float32]
+    table: FrameTable
+    streams: list[np.random.Generator]
+
+
+@dataclass(frozen=True, eq=False)
 class Snapshots:
     """Frames of something that is met in random orientations.
 
@@ -100,27 +119,49 @@ class Snapshots:
     fluence_spread: float
     seed: int
 
-    def draw(self, start: int, stop: int) -> PhotonFrames:
-        """Draw the frames ``start`` to ``stop - 1``; their table holds the true orientations."""
-        streams = [
-            np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_FRAME, number)))
-            for number in range(start, stop)
-        ]
-        quaternion = np.array([stream.standard_normal(4) for stream in streams])
-        quaternion = positive_quaternions(quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True))
+    def expected(self, number: NDArray[np.int64]) -> ExpectedFrames:
+        """Return what the frames of these numbers expect, and the random streams that go on to draw their photons."""
+        streams = self._streams(number)
+        quaternion = _uniform_quaternions(streams)
         spread = self.fluence_spread
         fluence = np.array([np.exp(spread * stream.standard_normal() - 0.5 * spread**2) for stream in streams])
-        sample = Orientations(quaternion, np.full(len(streams), 1 / len(streams)))
-        pattern = self.patterns(sample.matrices())
+        pattern = self.patterns(rotation_matrices(quaternion))
         pattern *= fluence[:, None].astype(np.float32)
         pattern += self.background
-        totals = pattern.sum(axis=1, dtype=np.float64)
-        drawn = [np.sort(stream.random(stream.poisson(total))) for stream, total in zip(streams, totals, strict=True)]
+        table = replace(FrameTable.unknown(len(streams)), source_index=np.asarray(number), quaternion=quaternion)
+        return ExpectedFrames(pattern, table, streams)
+
+    def quaternions(self, number: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the true orientations of the frames of these numbers, float64 `(len(number), 4)`."""
+        return _uniform_quaternions(self._streams(number))
+
+    def _streams(self, number: NDArray[np.int64]) -> list[np.random.Generator]:
+        return [
+            np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_FRAME, int(one)))) for one in number
+        ]
+
+    def draw(self, start: int, stop: int) -> PhotonFrames:
+        """Draw the frames ``start`` to ``stop - 1``; their table holds the true orientations."""
+        return self.draw_numbers(np.arange(start, stop))
+
+    def draw_numbers(self, number: NDArray[np.int64]) -> PhotonFrames:
+        """Draw the frames of these numbers `(n,)`, in this order."""
+        expected = self.expected(number)
+        totals = expected.pattern.sum(axis=1, dtype=np.float64)
+        drawn = [
+            np.sort(stream.random(stream.poisson(total)))
+            for stream, total in zip(expected.streams, totals, strict=True)
+        ]
         draw_ptr = np.concatenate([[0], np.cumsum([len(part) for part in drawn])]).astype(np.int64)
-        table = replace(FrameTable.unknown(stop - start, start), quaternion=quaternion)
-        return photons_at(pattern, draw_ptr, np.concatenate(drawn), table)
+        return photons_at(expected.pattern, draw_ptr, np.concatenate([np.zeros(0), *drawn]), expected.table)
 
     def chunks(self, chunk_frames: int) -> Iterator[PhotonFrames]:
         """Yield all frames in order, ``chunk_frames`` at a time."""
         for start in range(0, self.n_frames, chunk_frames):
             yield self.draw(start, min(start + chunk_frames, self.n_frames))
+
+
+def _uniform_quaternions(streams: list[np.random.Generator]) -> NDArray[np.float64]:
+    """Return the first draw of each stream, float64 `(n, 4)`."""
+    quaternion = np.array([stream.standard_normal(4) for stream in streams]).reshape(-1, 4)
+    return positive_quaternions(quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fewphoton.config.simulate_particles import SimulateParticlesConfig
 from fewphoton.errors import ConfigError
@@ -11,6 +14,7 @@ from fewphoton.io.crystal_description import write_crystal
 from fewphoton.io.geometry_yaml import write_geometry_yaml
 from fewphoton.io.metrics import write_metrics
 from fewphoton.io.molecule_files import read_molecule
+from fewphoton.io.pattern_files import write_pattern_file
 from fewphoton.io.provenance import Provenance, file_digest
 from fewphoton.io.volumes import write_volume_file
 from fewphoton.kernels.threads import use_threads
@@ -31,7 +35,7 @@ class Inputs:
 class Outputs:
     """What the stage writes."""
 
-    frames: Path = path_field("photon file with true orientations")
+    frames: Path = path_field("frames with true orientations: a photon file, or a pattern file where noise is none")
     geometry: Path = path_field("detector geometry, mask and beam (YAML)")
     crystal: Path = path_field("the box about the particle as a crystal description (YAML)")
     truth: Path | None = path_field("noise-free Fourier volume (HDF5)", optional=True)
@@ -56,15 +60,8 @@ def run(inputs: Inputs, outputs: Outputs, config: SimulateParticlesConfig, conte
     write_crystal(outputs.crystal, experiment.crystal, UNUSED_AXIS)
     if outputs.truth is not None:
         write_volume_file(outputs.truth, experiment.true_volume(), experiment.crystal, UNUSED_AXIS, provenance)
-    tally = write_and_tally(
-        outputs.frames,
-        experiment.snapshots().chunks(config.chunk_frames),
-        experiment.detector,
-        experiment.beam,
-        provenance,
-        context,
-        "simulate",
-    )
+    write = _write_photons if config.noise == "poisson" else _write_expected
+    tally = write(outputs.frames, experiment, provenance, context)
     if outputs.metrics is not None:
         record = tally | {
             "n_atoms": len(molecule),
@@ -76,3 +73,25 @@ def run(inputs: Inputs, outputs: Outputs, config: SimulateParticlesConfig, conte
             "interpolation_error_relative": experiment.interpolation_error,
         }
         write_metrics(outputs.metrics, record)
+
+
+def _write_photons(
+    path: Path, experiment: ParticleExperiment, provenance: Provenance, context: Context
+) -> dict[str, Any]:
+    frames = experiment.snapshots().chunks(experiment.config.chunk_frames)
+    return write_and_tally(path, frames, experiment.detector, experiment.beam, provenance, context, "simulate")
+
+
+def _write_expected(
+    path: Path, experiment: ParticleExperiment, provenance: Provenance, context: Context
+) -> dict[str, Any]:
+    n_frames, chunk = experiment.config.n_frames, experiment.config.chunk_frames
+    snapshots = experiment.snapshots()
+    total = 0.0
+    with write_pattern_file(path, experiment.detector, experiment.beam, n_frames, provenance) as writer:
+        for start in context.track(range(0, n_frames, chunk), "simulate", "chunks"):
+            expected = snapshots.expected(np.arange(start, min(start + chunk, n_frames)))
+            usable = expected.pattern[:, experiment.pixels]
+            total += float(usable.sum(dtype=np.float64))
+            writer.append(usable, expected.table)
+    return {"n_frames": n_frames, "photons_total": total, "photons_per_frame_mean": total / n_frames}
