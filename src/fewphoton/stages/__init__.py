@@ -49,6 +49,7 @@ STAGES = (
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
     Stage("evaluate-rotations", "score a reconstruction over all rotations against the truth of a simulation"),
     Stage("phase", "find the density of a single particle from its Fourier intensities, from several starts"),
+    Stage("score-particles", "score poses, volume and density of a single particle against the truth of a simulation"),
     Stage("recover-molecule", "find the atoms of a molecule in one shot (runs under MPI)"),
     Stage("score-molecule", "score the atoms recovered from one shot against the true molecule"),
     Stage("study-recoveries", "recover and score many simulated molecules, by several methods (runs under MPI)"),
