@@ -85,7 +85,16 @@ def turned_about_the_beam(quaternion):
 
 
 def run(folder, config=None, **files):
-    names = ("orientations", "frames", "held_out_orientations", "held_out_frames", "volume", "density", "structure")
+    names = (
+        "orientations",
+        "frames",
+        "held_out",
+        "held_out_orientations",
+        "held_out_frames",
+        "volume",
+        "density",
+        "structure",
+    )
     inputs = score_particles.Inputs(*(files.pop(name, None) for name in names))
     outputs = score_particles.Outputs(folder / "metrics.json", folder / "curves.csv", **files)
     score_particles.run(inputs, outputs, config or ScoreParticlesConfig(), QUIET)
@@ -133,6 +142,28 @@ def test_frames_that_were_kept_apart_use_the_alignment_of_the_others(truth, tmp_
     # True orientations may come as a file of their own.
     known = write_poses(tmp_path / "true.h5", truth.quaternion)
     assert run(tmp_path, orientations=train, frames=known)[0]["train_pose_error_median_deg"] < 1
+
+
+def test_frames_that_were_kept_apart_may_be_numbered(truth, tmp_path):
+    poses, angle = disturbed(truth.quaternion, 1.0)
+    apart = np.arange(300) % 10 == 4
+    poses[apart] = disturbed(truth.quaternion, 6.0, 1)[0][apart]
+    other = disturbed(truth.quaternion, 6.0, 1)[1][apart]
+    (tmp_path / "held_out.txt").write_text("".join(f"{number}\n" for number in np.flatnonzero(apart)))
+    given = {"orientations": write_poses(tmp_path / "poses.h5", poses), "frames": truth.frames}
+    files = given | {"held_out": tmp_path / "held_out.txt"}
+    metrics, _ = run(tmp_path, **files, errors=tmp_path / "errors.csv")
+    assert (metrics["train_n_frames"], metrics["held_out_n_frames"]) == (270, 30)
+    assert metrics["train_pose_error_median_deg"] == pytest.approx(np.median(angle[~apart]), abs=0.2)
+    assert metrics["held_out_pose_error_median_deg"] == pytest.approx(np.median(other), abs=0.4)
+    rows = [int(row["frame"]) for row in read_table(tmp_path / "errors.csv") if row["frames"] == "held_out"]
+    assert rows == np.flatnonzero(apart).tolist()
+    for text, message in [("300", "not there"), ("a", "one a line"), ("", "some of the frames")]:
+        (tmp_path / "held_out.txt").write_text(text)
+        with pytest.raises(InputFileError, match=message):
+            run(tmp_path, **files)
+    with pytest.raises(ConfigError, match="give one"):
+        run(tmp_path, **files, held_out_frames=truth.frames, held_out_orientations=given["orientations"])
 
 
 @pytest.fixture(scope="module")

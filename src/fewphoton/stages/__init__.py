@@ -63,5 +63,6 @@ STAGES = (
     Stage("draw-separation", "draw one figure of signal separation, with its table"),
     Stage("draw-molecule", "draw one figure of molecules recovered from single shots, with its table"),
     Stage("draw-patterns", "draw patterns of single particles in the order of their score"),
+    Stage("draw-particles", "draw one figure of single particles: densities, correlations, trainings, table"),
     Stage("collect-metrics", "join the metrics of all points into one table"),
 )

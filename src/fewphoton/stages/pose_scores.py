@@ -28,6 +28,8 @@ class ScoredPoses:
 
     Parameters
     ----------
+    frame : ndarray of int64, `(n,)`
+        Numbers of the frames that are scored.
     errors : RotationErrors
         Frames that are turned by 180 degrees about the beam count as right (Shenoy et al. 2023, appendix A.1), as the
         nearly flat Ewald sphere cannot tell them.
@@ -35,6 +37,7 @@ class ScoredPoses:
         The same where they do not.
     """
 
+    frame: NDArray[np.int64]
     errors: RotationErrors
     straight: RotationErrors
 
@@ -75,7 +78,12 @@ def true_orientations(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float
     return known, beam
 
 
-def score_poses(poses: Path, truth: Path, alignment: NDArray[np.float64] | None = None) -> ScoredPoses:
+def score_poses(
+    poses: Path,
+    truth: Path,
+    alignment: NDArray[np.float64] | None = None,
+    frames: NDArray[np.bool_] | None = None,
+) -> ScoredPoses:
     """Score the poses of a file.
 
     Parameters
@@ -86,11 +94,15 @@ def score_poses(poses: Path, truth: Path, alignment: NDArray[np.float64] | None 
         Frames with true orientations, or an orientation file of these.
     alignment : ndarray of float64, `(4,)`, optional
         Rotation of the sample; found from the poses where it is not given.
+    frames : ndarray of bool, `(n_frames,)`, optional
+        Frames that are scored. Default: all.
 
     Raises
     ------
     GeometryError
         If the files do not belong together, or hold no orientations of three dimensions.
+    InputFileError
+        If no frame that is scored has a pose.
     """
     found = read_orientation_file(poses).best_quaternion
     if found is None:
@@ -100,10 +112,34 @@ def score_poses(poses: Path, truth: Path, alignment: NDArray[np.float64] | None 
         raise GeometryError(
             f"{poses}: {len(found)} poses for {len(true)} frames of {truth}; they belong to different runs"
         )
+    number = np.arange(len(found)) if frames is None else np.flatnonzero(frames)
+    found, true = found[number], true[number]
     if not np.isfinite(found).all(axis=1).any():
         raise InputFileError(poses, "no frame has a pose", where="/frames/best_quaternion")
     if alignment is None:
         alignment = align_with_turned_frames(found, true, beam, _NO_SYMMETRY).alignment
     straight = rotation_errors_deg(quaternion_product(found, alignment), true)
     either = errors_with_turned_frames(found, true, alignment, beam, _NO_SYMMETRY)
-    return ScoredPoses(RotationErrors(either, alignment), RotationErrors(straight, alignment))
+    return ScoredPoses(number, RotationErrors(either, alignment), RotationErrors(straight, alignment))
+
+
+def numbered_frames(path: Path, n_frames: int) -> NDArray[np.bool_]:
+    """Read frame numbers, one a line, as a mask `(n_frames,)`.
+
+    Raises
+    ------
+    InputFileError
+        If the file cannot be read, holds something else, or numbers beyond the frames.
+    """
+    try:
+        numbers = [int(line) for line in path.read_text(encoding="utf-8").split()]
+    except (OSError, ValueError) as error:
+        raise InputFileError(path, f"cannot be read as frame numbers, one a line: {error}") from error
+    wrong = [number for number in numbers if not 0 <= number < n_frames]
+    if wrong:
+        raise InputFileError(path, "names frames that are not there", expected=f"0 to {n_frames - 1}", found=wrong[0])
+    chosen = np.zeros(n_frames, dtype=bool)
+    chosen[numbers] = True
+    if chosen.all() or not chosen.any():
+        raise InputFileError(path, "must name some of the frames, not all", found=f"{chosen.sum()} of {n_frames}")
+    return chosen

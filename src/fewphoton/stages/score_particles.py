@@ -18,7 +18,7 @@ from fewphoton.io.molecule_files import read_molecule
 from fewphoton.io.volumes import write_ccp4_map
 from fewphoton.kernels.threads import use_threads
 from fewphoton.stages.contract import Context, path_field
-from fewphoton.stages.pose_scores import ScoredPoses, score_poses
+from fewphoton.stages.pose_scores import ScoredPoses, numbered_frames, score_poses, true_orientations
 from fewphoton.stages.volume_scores import ScoredVolumes, score_volumes
 
 Config = ScoreParticlesConfig
@@ -34,7 +34,12 @@ class Inputs:
     frames: Path | None = path_field(
         "frames with true orientations (photon file or pattern file), or true orientations (HDF5)", optional=True
     )
-    held_out_orientations: Path | None = path_field("poses found for frames that were kept apart (HDF5)", optional=True)
+    held_out: Path | None = path_field(
+        "numbers of those of the frames that were kept apart, one a line: they are scored apart", optional=True
+    )
+    held_out_orientations: Path | None = path_field(
+        "poses found for frames of another file that were kept apart (HDF5)", optional=True
+    )
     held_out_frames: Path | None = path_field("these frames, or their true orientations", optional=True)
     volume: Path | None = path_field("Fourier intensity volume (HDF5)", optional=True)
     density: Path | None = path_field("density that phase found (HDF5)", optional=True)
@@ -64,22 +69,16 @@ def run(inputs: Inputs, outputs: Outputs, config: ScoreParticlesConfig, context:
     """
     use_threads(context.threads)
     _require_pairs(inputs, outputs)
+    scored = _scored_poses(inputs)
+    # One volume has one frame of reference: frames that were kept apart must not choose another.
+    trained = next(iter(scored.values()), None)
     metrics: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []
-    trained: ScoredPoses | None = None
-    for name, poses, truth in (
-        ("train", inputs.orientations, inputs.frames),
-        ("held_out", inputs.held_out_orientations, inputs.held_out_frames),
-    ):
-        if poses is None or truth is None:
-            continue
-        # One volume has one frame of reference: frames that were kept apart must not choose another.
-        scored = score_poses(poses, truth, None if trained is None else trained.alignment)
-        trained = trained or scored
-        metrics |= _pose_metrics(name, scored)
+    for name, poses in scored.items():
+        metrics |= _pose_metrics(name, poses)
         errors += [
             {"frames": name, "frame": number, "pose_error_deg": one, "pose_error_without_turn_deg": other}
-            for number, (one, other) in enumerate(zip(scored.error_deg, scored.straight_deg, strict=True))
+            for number, one, other in zip(poses.frame, poses.error_deg, poses.straight_deg, strict=True)
         ]
     rows: list[dict[str, Any]] = []
     if inputs.structure is not None:
@@ -101,11 +100,32 @@ def run(inputs: Inputs, outputs: Outputs, config: ScoreParticlesConfig, context:
     write_metrics(outputs.metrics, metrics)
 
 
+def _scored_poses(inputs: Inputs) -> dict[str, ScoredPoses]:
+    """Return the poses of the frames that were learned from, and of those kept apart, in the alignment of the first."""
+    scored: dict[str, ScoredPoses] = {}
+    alignment = None
+    if inputs.orientations is not None and inputs.frames is not None:
+        apart = None
+        if inputs.held_out is not None:
+            apart = numbered_frames(inputs.held_out, len(true_orientations(inputs.frames)[0]))
+        scored["train"] = score_poses(inputs.orientations, inputs.frames, None, None if apart is None else ~apart)
+        alignment = scored["train"].alignment
+        if apart is not None:
+            scored["held_out"] = score_poses(inputs.orientations, inputs.frames, alignment, apart)
+    if inputs.held_out_orientations is not None and inputs.held_out_frames is not None:
+        scored["held_out"] = score_poses(inputs.held_out_orientations, inputs.held_out_frames, alignment)
+    return scored
+
+
 def _require_pairs(inputs: Inputs, outputs: Outputs) -> None:
     for one, other in (("orientations", "frames"), ("held_out_orientations", "held_out_frames")):
         given = [getattr(inputs, name) is not None for name in (one, other)]
         if any(given) and not all(given):
             raise ConfigError(f"score-particles: {one} and {other} are scored together; give both or none")
+    if inputs.held_out is not None and (inputs.frames is None or inputs.held_out_frames is not None):
+        raise ConfigError(
+            "score-particles: held_out numbers frames among the frames, held_out_frames are another file; give one"
+        )
     solved = inputs.volume is not None or inputs.density is not None
     if solved != (inputs.structure is not None):
         raise ConfigError("score-particles: a volume or a density is scored against a structure; give both, or neither")
