@@ -39,7 +39,7 @@ def test_densities_are_drawn_beside_the_first(tmp_path):
     other = write_map(tmp_path / "other.ccp4", ball(), 40.0)
     with pytest.raises(InputFileError, match="another voxel"):
         draw(tmp_path, "densities", maps=[*paths, other])
-    with pytest.raises(ConfigError, match="a name for each of the 2 files"):
+    with pytest.raises(ConfigError, match="one for each of the 2 input files"):
         draw(tmp_path, "densities", {"labels": ["a"]}, maps=paths)
 
 
@@ -103,5 +103,5 @@ def test_the_table_gives_medians_over_seeds(tmp_path):
 @pytest.mark.parametrize("figure", ["densities", "shell_correlations", "training", "accuracy_table"])
 def test_missing_files_are_named(figure, tmp_path, capsys):
     assert main(["draw-particles", "--figure", str(tmp_path / "f.png"), "--set", f"figure={figure}"]) == 1
-    assert f"the figure {figure} needs --" in capsys.readouterr().err
+    assert f"figure '{figure}' needs --" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -86,10 +86,10 @@ def turned_about_the_beam(quaternion):
 
 def run(folder, config=None, **files):
     names = (
-        "orientations",
+        "poses",
         "frames",
         "held_out",
-        "held_out_orientations",
+        "held_out_poses",
         "held_out_frames",
         "volume",
         "density",
@@ -109,7 +109,7 @@ def test_pose_errors_are_those_that_were_made(truth, tmp_path):
     poses[lost] = Rotation.random(int(lost.sum()), np.random.default_rng(1)).as_quat(scalar_first=True)
     poses[7] = np.nan
     path = write_poses(tmp_path / "poses.h5", poses)
-    metrics, rows = run(tmp_path, orientations=path, frames=truth.frames, errors=tmp_path / "errors.csv")
+    metrics, rows = run(tmp_path, poses=path, frames=truth.frames, errors=tmp_path / "errors.csv")
     assert rows == []
     errors = read_table(tmp_path / "errors.csv")
     assert errors[7]["pose_error_deg"] == ""
@@ -133,15 +133,15 @@ def test_frames_that_were_kept_apart_use_the_alignment_of_the_others(truth, tmp_
     extra = Rotation.from_rotvec([0, np.deg2rad(5.0), 0]).as_quat(scalar_first=True)
     train = write_poses(tmp_path / "train.h5", poses)
     other = write_poses(tmp_path / "other.h5", quaternion_product(poses, extra))
-    given = {"orientations": train, "frames": truth.frames, "held_out_frames": truth.frames}
-    metrics, _ = run(tmp_path, held_out_orientations=other, **given)
+    given = {"poses": train, "frames": truth.frames, "held_out_frames": truth.frames}
+    metrics, _ = run(tmp_path, held_out_poses=other, **given)
     assert metrics["train_pose_error_median_deg"] < 1
     assert metrics["held_out_pose_error_median_deg"] == pytest.approx(5, abs=0.3)
-    alone, _ = run(tmp_path, held_out_orientations=other, held_out_frames=truth.frames)
+    alone, _ = run(tmp_path, held_out_poses=other, held_out_frames=truth.frames)
     assert alone["held_out_pose_error_median_deg"] < 1
     # True orientations may come as a file of their own.
     known = write_poses(tmp_path / "true.h5", truth.quaternion)
-    assert run(tmp_path, orientations=train, frames=known)[0]["train_pose_error_median_deg"] < 1
+    assert run(tmp_path, poses=train, frames=known)[0]["train_pose_error_median_deg"] < 1
 
 
 def test_frames_that_were_kept_apart_may_be_numbered(truth, tmp_path):
@@ -150,7 +150,7 @@ def test_frames_that_were_kept_apart_may_be_numbered(truth, tmp_path):
     poses[apart] = disturbed(truth.quaternion, 6.0, 1)[0][apart]
     other = disturbed(truth.quaternion, 6.0, 1)[1][apart]
     (tmp_path / "held_out.txt").write_text("".join(f"{number}\n" for number in np.flatnonzero(apart)))
-    given = {"orientations": write_poses(tmp_path / "poses.h5", poses), "frames": truth.frames}
+    given = {"poses": write_poses(tmp_path / "poses.h5", poses), "frames": truth.frames}
     files = given | {"held_out": tmp_path / "held_out.txt"}
     metrics, _ = run(tmp_path, **files, errors=tmp_path / "errors.csv")
     assert (metrics["train_n_frames"], metrics["held_out_n_frames"]) == (270, 30)
@@ -163,7 +163,7 @@ def test_frames_that_were_kept_apart_may_be_numbered(truth, tmp_path):
         with pytest.raises(InputFileError, match=message):
             run(tmp_path, **files)
     with pytest.raises(ConfigError, match="give one"):
-        run(tmp_path, **files, held_out_frames=truth.frames, held_out_orientations=given["orientations"])
+        run(tmp_path, **files, held_out_frames=truth.frames, held_out_poses=given["poses"])
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_volume_and_density_are_scored_in_either_hand(truth, transform, tmp_path
         volume=volume_file(tmp_path / "volume.h5", transform),
         density=tmp_path / "density.h5",
         structure=truth.structure,
-        orientations=write_poses(tmp_path / "poses.h5", poses),
+        poses=write_poses(tmp_path / "poses.h5", poses),
         frames=truth.frames,
         aligned=tmp_path / "aligned.ccp4",
         truth=tmp_path / "true.ccp4",
@@ -251,18 +251,18 @@ def test_what_does_not_belong_together_is_refused(truth, tmp_path, capsys):
     volume = truth.folder / "truth.h5"
     for files, error, message in [
         ({}, ConfigError, "nothing to score"),
-        ({"orientations": poses}, ConfigError, "scored together"),
+        ({"poses": poses}, ConfigError, "scored together"),
         ({"volume": volume}, ConfigError, "against a structure"),
         ({"structure": truth.structure}, ConfigError, "against a structure"),
         ({"volume": volume, "structure": truth.structure, "truth": tmp_path / "t.ccp4"}, ConfigError, "maps"),
-        ({"orientations": few, "frames": truth.frames}, GeometryError, "5 poses for 300 frames"),
-        ({"orientations": none, "frames": truth.frames}, InputFileError, "no frame has a pose"),
+        ({"poses": few, "frames": truth.frames}, GeometryError, "5 poses for 300 frames"),
+        ({"poses": none, "frames": truth.frames}, InputFileError, "no frame has a pose"),
     ]:
         with pytest.raises(error, match=message):
             run(tmp_path, **files)
     assert not (tmp_path / "metrics.json").exists()
     words = ["--metrics", str(tmp_path / "m.json"), "--curves", str(tmp_path / "c.csv")]
-    assert main(["score-particles", "--orientations", str(poses), *words]) == 1
+    assert main(["score-particles", "--poses", str(poses), *words]) == 1
     assert "give both or none" in capsys.readouterr().err
 
 

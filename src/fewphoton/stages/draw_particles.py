@@ -19,6 +19,7 @@ from fewphoton.figures import accuracy_table, particle_densities, shell_correlat
 from fewphoton.io.metrics import read_table, write_table
 from fewphoton.io.volumes import read_ccp4_map
 from fewphoton.stages.contract import Context, path_field
+from fewphoton.stages.figure_inputs import errors_name_files, file_labels, needed
 from fewphoton.stages.recovery_figures import kept_rows
 
 Config = DrawParticlesConfig
@@ -80,21 +81,18 @@ def run(inputs: Inputs, outputs: Outputs, config: DrawParticlesConfig, context: 
     DataError
         If the files hold nothing that could be drawn.
     """
-    figure, rows = _FIGURES[config.figure](inputs, config)
+    with errors_name_files(inputs, config.figure):
+        figure, rows = _FIGURES[config.figure](inputs, config)
     style.save(figure, outputs.figure)
     if outputs.table is not None:
         write_table(outputs.table, rows)
 
 
 def _labelled(inputs: Inputs, name: str, config: DrawParticlesConfig) -> dict[str, Path]:
-    paths = [Path(path) for path in getattr(inputs, name)]
-    if not paths:
-        raise ConfigError(f"the figure {config.figure} needs --{name}")
-    labels = config.labels or tuple(path.stem for path in paths)
-    if len(set(labels)) < len(labels) and not config.labels:
-        labels = tuple(path.resolve().parent.name for path in paths)
-    if len(labels) != len(paths) or len(set(labels)) != len(labels):
-        raise ConfigError(f"labels: expected a name for each of the {len(paths)} files, found {', '.join(labels)}")
+    paths = [Path(path) for path in needed(inputs, name, config.figure)]
+    labels = file_labels(paths, config.labels)
+    if len(set(labels)) != len(labels):
+        raise ConfigError(f"labels: expected distinct names of the files, found {', '.join(labels)}")
     return dict(zip(labels, paths, strict=True))
 
 
@@ -163,9 +161,7 @@ def _draw_training(inputs: Inputs, config: DrawParticlesConfig) -> _Drawn:
 
 
 def _draw_accuracy_table(inputs: Inputs, config: DrawParticlesConfig) -> _Drawn:
-    if not inputs.scores:
-        raise ConfigError("the figure accuracy_table needs --scores")
-    scores = kept_rows(inputs.scores, config.only)
+    scores = kept_rows(needed(inputs, "scores", config.figure), config.only)
     cells = accuracy_cells(scores, config.merit, config.rows, config.columns, config.groups)
     named = _PLACE_NAMES.get(config.groups or "", "{}")
     wrapped = named if "{}" in named else "{}"

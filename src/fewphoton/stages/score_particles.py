@@ -30,14 +30,14 @@ _WITHIN_DEG = (3, 10)
 class Inputs:
     """What the stage reads; what is left out is not scored."""
 
-    orientations: Path | None = path_field("poses found for the frames (HDF5)", optional=True)
+    poses: Path | None = path_field("poses found for the frames (HDF5)", optional=True)
     frames: Path | None = path_field(
         "frames with true orientations (photon file or pattern file), or true orientations (HDF5)", optional=True
     )
     held_out: Path | None = path_field(
         "numbers of those of the frames that were kept apart, one a line: they are scored apart", optional=True
     )
-    held_out_orientations: Path | None = path_field(
+    held_out_poses: Path | None = path_field(
         "poses found for frames of another file that were kept apart (HDF5)", optional=True
     )
     held_out_frames: Path | None = path_field("these frames, or their true orientations", optional=True)
@@ -104,21 +104,21 @@ def _scored_poses(inputs: Inputs) -> dict[str, ScoredPoses]:
     """Return the poses of the frames that were learned from, and of those kept apart, in the alignment of the first."""
     scored: dict[str, ScoredPoses] = {}
     alignment = None
-    if inputs.orientations is not None and inputs.frames is not None:
+    if inputs.poses is not None and inputs.frames is not None:
         apart = None
         if inputs.held_out is not None:
             apart = numbered_frames(inputs.held_out, len(true_orientations(inputs.frames)[0]))
-        scored["train"] = score_poses(inputs.orientations, inputs.frames, None, None if apart is None else ~apart)
+        scored["train"] = score_poses(inputs.poses, inputs.frames, None, None if apart is None else ~apart)
         alignment = scored["train"].alignment
         if apart is not None:
-            scored["held_out"] = score_poses(inputs.orientations, inputs.frames, alignment, apart)
-    if inputs.held_out_orientations is not None and inputs.held_out_frames is not None:
-        scored["held_out"] = score_poses(inputs.held_out_orientations, inputs.held_out_frames, alignment)
+            scored["held_out"] = score_poses(inputs.poses, inputs.frames, alignment, apart)
+    if inputs.held_out_poses is not None and inputs.held_out_frames is not None:
+        scored["held_out"] = score_poses(inputs.held_out_poses, inputs.held_out_frames, alignment)
     return scored
 
 
 def _require_pairs(inputs: Inputs, outputs: Outputs) -> None:
-    for one, other in (("orientations", "frames"), ("held_out_orientations", "held_out_frames")):
+    for one, other in (("poses", "frames"), ("held_out_poses", "held_out_frames")):
         given = [getattr(inputs, name) is not None for name in (one, other)]
         if any(given) and not all(given):
             raise ConfigError(f"score-particles: {one} and {other} are scored together; give both or none")
@@ -129,7 +129,7 @@ def _require_pairs(inputs: Inputs, outputs: Outputs) -> None:
     solved = inputs.volume is not None or inputs.density is not None
     if solved != (inputs.structure is not None):
         raise ConfigError("score-particles: a volume or a density is scored against a structure; give both, or neither")
-    if not solved and inputs.orientations is None and inputs.held_out_orientations is None:
+    if not solved and inputs.poses is None and inputs.held_out_poses is None:
         raise ConfigError("score-particles: nothing to score; give poses with frames, or a volume with a structure")
     if inputs.density is None and (outputs.aligned is not None or outputs.truth is not None):
         raise ConfigError("score-particles: maps are written of a density; give one, or leave the maps out")
