@@ -36,7 +36,7 @@ def intensities(truth):
     values = np.abs(fft.fftshift(fft.fftn(truth))) ** 2
     distance = distance_from_centre(values.shape)
     weight = ((distance > 1.1) & (distance <= 9.5)).astype(float)
-    weight[: N // 2 - 1] = 0
+    weight[:, :, N // 2 + 1 :] = 0
     return IntensityVolume(np.where(weight > 0, values, np.nan), weight, 1)
 
 
