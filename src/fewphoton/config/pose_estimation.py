@@ -10,8 +10,8 @@ from fewphoton.config.section import Section
 
 
 class _PoseEstimation(Section):
-    device: str = "automatic"
-    """Where torch computes: `cpu`, `cuda`, `cuda:1`; `automatic`: an accelerator where there is one."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`; `auto`: an accelerator where there is one."""
     voxels_per_cell: int = Field(default=2, ge=1, le=8)
     """Voxels of the Fourier volume per 1/L, L being the edge of the box. Linear interpolation wants voxels a quarter of
     1/diameter wide: 2 in a box of twice the diameter, 1 in one of four times."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -77,8 +77,9 @@ class ScheduleConfig(Section):
     """Gradient steps, whatever the number of frames."""
     batch_frames: int = Field(default=64, ge=1)
     """Frames of a step, over all processes together."""
-    pixels: int | None = Field(default=160, ge=1)
-    """Usable pixels drawn at random for each step. None: all of them."""
+    pixels: Annotated[int, Field(ge=1)] | Literal["automatic", "all"] = "automatic"
+    """Usable pixels drawn at random for each step, or `all`. `automatic`: 160 of frames without noise, and 480 of
+    photon counts, whose photons a smaller part would waste."""
     order: Literal["shuffled", "stream"] = "shuffled"
     """`shuffled`: each pass in an order of its own; `stream`: in the order in which frames come."""
     warm_up_steps: int = Field(default=100, ge=0)
@@ -112,7 +113,7 @@ FAITHFUL: dict[str, Any] = {
     },
     "decoder": {"volume": "fourier_net", "width": 256, "friedel": False, "learning_rate": 1e-4},
     "likelihood": {"model": "amplitudes", "ring_weights": False, "symmetric": True},
-    "schedule": {"steps": 78100, "batch_frames": 64, "pixels": None, "warm_up_steps": 0, "decay": "none"},
+    "schedule": {"steps": 78100, "batch_frames": 64, "pixels": "all", "warm_up_steps": 0, "decay": "none"},
 }
 """The method as published; sizes that the paper does not give are those of the program it descends from."""
 
