@@ -30,7 +30,8 @@ def test_failures_count_as_worse_than_any():
     assert (cell.n_runs, cell.n_scored) == (5, 2)
     assert cell.median == np.inf
     assert cell.text(1) == "none (1.0 to none)"
-    (lost,) = accuracy_cells([score(1, 1, "a", value) for value in (np.nan, 1.0, np.nan)], "error", "n_frames", "method")
+    scores = [score(1, 1, "a", value) for value in (np.nan, 1.0, np.nan)]
+    (lost,) = accuracy_cells(scores, "error", "n_frames", "method")
     assert (lost.lowest, lost.median, lost.highest) == (1.0, np.inf, np.inf)
 
 
