@@ -14,4 +14,5 @@ else:
             [f"{RESULTS}/published.csv"] if RUN.published else [],
             separation_results(),
             ankylography_results(),
+            single_particle_results(),
             all_figures(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ OF_PAPERS = [path for path in SHIPPED if path.stem.startswith("figures_")]
 @pytest.mark.parametrize("path", [path for path in SHIPPED if path not in OF_PAPERS], ids=lambda path: path.stem)
 def test_shipped_configurations_are_valid(path):
     run = load_run(path)
-    assert run.datasets or run.ankylography
+    assert run.datasets or run.ankylography or run.single_particles
 
 
 @pytest.mark.parametrize("path", OF_PAPERS, ids=lambda path: path.stem)
@@ -219,3 +220,42 @@ def test_exposures_that_share_a_pattern_must_fill_batches():
 )
 def test_what_varies_is_drawn_along_the_axis_as_lines_and_as_panels(sweep, several, expected):
     assert drawn_axes(sweep_points(run(sweep=sweep)), several) == expected
+
+
+PARTICLE = {"simulate_particles": {"structure": "s.pdb", "photons_per_frame": 9}, "methods": {"m": {"train_xrai": {}}}}
+
+
+def particles(**changes):
+    section = {"single_particles": {"particles": {"p": PARTICLE | changes}}}
+    return load_section(RunConfig, yaml.safe_dump({"run": "x", **section}), "test.yaml")
+
+
+def test_sets_of_frames_are_all_combinations():
+    particle = particles(n_frames=[10, 20], photons_per_frame=[None, 100]).single_particles.particles["p"]
+    sets = particle.frame_sets()
+    assert list(sets) == [f"frames~{n},photons~{photons}" for n in (10, 20) for photons in ("none", "100")]
+    assert [one.noise for one in sets.values()] == ["none", "poisson"] * 2
+    assert sets["frames~20,photons~100"].photons_per_frame == 100
+    assert list(particles().single_particles.particles["p"].frame_sets()) == ["frames~1000"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": {"m": {}}}, "begins with exactly one of"),
+        ({"methods": {"m": {"train_xrai": {}, "match_patterns": {}}}}, "begins with exactly one of"),
+        ({"methods": {"m": {"reconstruct": {}}}}, "sampled: rotation_group"),
+        ({"structure_file": FILE}, "give the structure once"),
+        ({"seeds": [1, 1]}, "values must differ"),
+        ({"methods": {"m": {"train_xrai": {"sed": 1}}}}, "did you mean 'seed'?"),
+    ],
+)
+def test_contradictions_of_single_particles_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        particles(**changes)
+
+
+def test_folders_of_single_particles_are_no_datasets():
+    section = {"particles": {"p": PARTICLE}}
+    with pytest.raises(ConfigError, match="'particles' is a folder of single_particles"):
+        run(datasets={"particles": {"simulate": {"structure": "s.cif"}}}, single_particles=section)

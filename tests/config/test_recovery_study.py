@@ -149,7 +149,7 @@ def test_a_fetched_structure_is_named_once():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "a run needs at least one dataset, or the section ankylography"),
+        ({}, "a run needs at least one dataset, or ankylography, or single_particles"),
         ({"ankylography": {}}, "ankylography needs molecules or studies"),
         ({"ankylography": {"molecule": {"a": MOLECULE}}}, "did you mean 'molecules'?"),
         ({"ankylography": {"molecules": {"a": MOLECULE | {"methods": {}}}}}, "ankylography.molecules.a.methods"),

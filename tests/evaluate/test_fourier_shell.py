@@ -183,3 +183,12 @@ def test_wrong_input_is_refused():
         density_shell_correlation(density(8), density(8), 0.0)
     with pytest.raises(DataError, match="shapes differ"):
         coefficient_shell_correlation(np.zeros(3, complex), np.zeros(4, complex), np.zeros(3), edges)
+
+
+def test_shells_between_two_q_include_both():
+    curve = ShellCorrelation(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.0, 0.9, 0.8, 0.1]), np.arange(4))
+    part = curve.between(0.2, 0.3)
+    assert part.q_inv_angstrom.tolist() == [0.2, 0.3]
+    assert part.correlation.tolist() == [0.9, 0.8]
+    assert part.n_voxels.tolist() == [1, 2]
+    assert curve.between(0.0, 1.0).correlation.tolist() == curve.correlation.tolist()

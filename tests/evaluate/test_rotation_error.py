@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from fewphoton.data.point_group import PointGroup, quaternion_product
 from fewphoton.errors import DataError
-from fewphoton.evaluate.rotation_error import align_rotations, rotation_errors_deg
+from fewphoton.evaluate.rotation_error import RotationErrors, align_rotations, rotation_errors_deg
 
 IDENTITY = np.array([1.0, 0, 0, 0])
 
@@ -165,3 +165,10 @@ def test_the_same_input_gives_the_same_bytes():
     found, true = random_quaternions(500), random_quaternions(500, 1)
     first, second = align_rotations(found, true), align_rotations(found, true)
     assert first.error_deg.tobytes() == second.error_deg.tobytes()
+
+
+def test_mean_and_root_mean_square_of_known_frames():
+    errors = RotationErrors(np.array([3.0, np.nan, 4.0]), np.array([1.0, 0, 0, 0]))
+    assert errors.rms_deg == pytest.approx(np.sqrt(12.5))
+    assert errors.mean_deg == pytest.approx(3.5)
+    assert np.isnan(RotationErrors(np.array([np.nan]), errors.alignment).rms_deg)

@@ -1,10 +1,18 @@
 import numpy as np
 import pytest
-from scipy import fft
+from scipy import fft, ndimage
 
 from fewphoton.errors import DataError
-from fewphoton.particle.phase_average import aligned_to, average_densities, by_frequency_shell, inverted, kept_starts
-from fewphoton.particle.phasing import PhasedDensity, PhasingSchedule, next_iterate, phase_once
+from fewphoton.particle.phase_average import (
+    aligned_to,
+    average_densities,
+    by_frequency_shell,
+    centred,
+    inverted,
+    kept_starts,
+    shifted_onto,
+)
+from fewphoton.particle.phasing import PhasedDensity, PhasingSchedule, autocorrelation_support, next_iterate, phase_once
 
 
 def particle(shape, seed=0):
@@ -107,6 +115,27 @@ def test_shift_and_inversion_are_undone(shape):
     np.testing.assert_array_equal(inverted(inverted(density)), density)
 
 
+@pytest.mark.parametrize("shape", [(16, 17), (12, 13, 14)])
+def test_the_centre_of_mass_comes_to_the_middle(shape):
+    density = np.zeros(shape)
+    density[(1,) * len(shape)], density[(-1,) * len(shape)] = 2.0, 1.9
+    middle = tuple(size // 2 for size in shape)
+    found = centred(density)
+    assert found[tuple(place + 1 for place in middle)] == 2.0
+    assert found[tuple(place - 1 for place in middle)] == 1.9
+    np.testing.assert_array_equal(centred(np.roll(density, (5,) * len(shape), tuple(range(len(shape))))), found)
+
+
+def test_shifts_alone_keep_the_hand():
+    density = particle((15, 16, 17))
+    moved = np.roll(density, (3, -2, 5), (0, 1, 2))
+    np.testing.assert_allclose(shifted_onto(density, moved), density, atol=2e-3 * density.max())
+    mirrored = shifted_onto(density, inverted(density))
+    assert np.corrcoef(mirrored.ravel(), density.ravel())[0, 1] < 0.97
+    with pytest.raises(DataError, match="cannot be laid"):
+        shifted_onto(density, density[1:])
+
+
 def test_random_phases_agree_as_chance_has_it():
     rng = np.random.default_rng(0)
     found = average_densities([rng.normal(size=(32, 32)) for _ in range(16)])
@@ -145,3 +174,15 @@ def test_impossible_data_are_refused():
         average_densities([])
     with pytest.raises(DataError, match="cannot be laid"):
         aligned_to(np.zeros((3, 3)), np.zeros((3, 4)))
+
+
+def test_the_support_stays_where_the_autocorrelation_has_it():
+    """Intensities that contradict each other would spread the density over the whole box otherwise."""
+    truth = particle((20, 20, 20))
+    intensity, known = measured(truth)
+    noise = np.random.default_rng(1).gamma(0.7, 1 / 0.7, intensity.shape)
+    contradictory = intensity * noise * noise[::-1]
+    start = phase_once(contradictory, known, PhasingSchedule(), np.random.default_rng(0))
+    first = autocorrelation_support(contradictory, known)
+    assert start.support.sum() < 4 * first.sum()
+    assert start.support[ndimage.binary_dilation(first, iterations=3)].sum() == start.support.sum()

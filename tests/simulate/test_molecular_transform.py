@@ -3,6 +3,7 @@ import pytest
 
 from fewphoton.data import Molecule
 from fewphoton.data.form_factors import form_factors
+from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.errors import ConfigError, DataError
 from fewphoton.simulate import molecular_transform
 from fewphoton.simulate.molecular_transform import MolecularTransform
@@ -64,3 +65,26 @@ def test_missing_library_is_named_with_the_way_out(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "finufft", None)
     with pytest.raises(ConfigError, match=r"fewphoton\[particles\]"):
         MolecularTransform(made_up_molecule(), 0.1, b_factors=False).amplitude(np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("n", [24, 25])
+def test_the_density_has_its_electrons_where_the_atoms_are(n):
+    """Two atoms by hand: in the right places, hand included, and with all their electrons."""
+    atoms = Molecule(("S", "C"), np.array([[4.0, -2.0, 6.0], [-5.0, 3.0, 1.0]]), np.ones(2), np.zeros(2))
+    box = 24.0
+    density = MolecularTransform(atoms, 2.0, b_factors=False).density_grid(n, box)
+    assert density.sum() == pytest.approx(22, rel=1e-3)
+    place = (np.array(np.unravel_index(density.argmax(), density.shape)) - n // 2) * box / n
+    np.testing.assert_allclose(place, [4, -2, 6], atol=box / n)
+    axis = (np.arange(n) - n // 2) * box / n
+    away = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1) - [-5.0, 3.0, 1.0]
+    assert density[(away**2).sum(axis=-1) < 9].sum() == pytest.approx(6, abs=0.7)
+
+
+def test_turned_atoms_have_the_turned_transform():
+    turn = rotation_about_axis([1, -2, 0.5], 50.0)
+    molecule = made_up_molecule()
+    q = np.random.default_rng(2).uniform(-0.2, 0.2, (50, 3))
+    found = MolecularTransform(molecule.turned(turn), 0.4, b_factors=True).amplitude(q @ turn.T)
+    expected = MolecularTransform(molecule, 0.4, b_factors=True).amplitude(q)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())

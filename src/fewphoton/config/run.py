@@ -22,6 +22,7 @@ from fewphoton.config.separation import (
     SparsifyConfig,
     VetoConfig,
 )
+from fewphoton.config.single_particles import SingleParticlesConfig
 
 
 class StagesConfig(Section):
@@ -70,7 +71,9 @@ class RunConfig(Section):
     datasets: dict[Name, DatasetConfig] = Field(default_factory=dict)
     """Datasets by name; every stage runs on every dataset."""
     ankylography: AnkylographyConfig | None = None
-    """Optional: molecules recovered from single shots. A run needs datasets, or this, or both."""
+    """Optional: molecules recovered from single shots. A run needs datasets, or this, or single_particles."""
+    single_particles: SingleParticlesConfig | None = None
+    """Optional: single particles, from frames to densities."""
     stages: StagesConfig = StagesConfig()
     """Parameters of the stages."""
     sweep: Grid | dict[Name, Grid] = Field(default_factory=dict)
@@ -118,11 +121,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _something_runs(self) -> RunConfig:
-        if not self.datasets and self.ankylography is None:
-            raise ValueError("datasets: a run needs at least one dataset, or the section ankylography")
-        taken = [name for name in ("molecules", "studies") if name in self.datasets]
-        if taken and self.ankylography is not None:
-            raise ValueError(f"datasets: {taken[0]!r} is a folder of ankylography; choose another name")
+        others = {"ankylography": ("molecules", "studies"), "single_particles": ("particles", "patterns")}
+        given = [name for name in others if getattr(self, name) is not None]
+        if not self.datasets and not given:
+            raise ValueError("datasets: a run needs at least one dataset, or ankylography, or single_particles")
+        for section in given:
+            for name in others[section]:
+                if name in self.datasets:
+                    raise ValueError(f"datasets: {name!r} is a folder of {section}; choose another name")
         return self
 
     @model_validator(mode="after")

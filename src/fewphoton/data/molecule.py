@@ -77,3 +77,7 @@ class Molecule:
         """Return the molecule with the middle of its bounding box at the origin."""
         low, high = self.position_angstrom.min(axis=0), self.position_angstrom.max(axis=0)
         return replace(self, position_angstrom=self.position_angstrom - (low + high) / 2)
+
+    def turned(self, rotation: NDArray[np.float64]) -> Molecule:
+        """Return the molecule turned actively about the origin by ``rotation`` `(3, 3)`."""
+        return replace(self, position_angstrom=self.position_angstrom @ rotation.T)

@@ -58,6 +58,14 @@ class ShellCorrelation:
         known = np.isfinite(self.correlation)
         return float(self.q_inv_angstrom[known][-1]) if known.any() else float("nan")
 
+    def between(self, q_low_inv_angstrom: float, q_high_inv_angstrom: float) -> ShellCorrelation:
+        """Return the shells whose middles lie between two q, both included to a millionth."""
+        slack = 1e-6 * q_high_inv_angstrom
+        inside = (self.q_inv_angstrom >= q_low_inv_angstrom - slack) & (
+            self.q_inv_angstrom <= q_high_inv_angstrom + slack
+        )
+        return ShellCorrelation(self.q_inv_angstrom[inside], self.correlation[inside], self.n_voxels[inside])
+
     def resolution_angstrom(self, threshold: float) -> float:
         """1/q at the crossing.
 

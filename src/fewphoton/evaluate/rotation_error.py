@@ -56,6 +56,12 @@ class RotationErrors:
         known = self.error_deg[np.isfinite(self.error_deg)]
         return float(np.median(known)) if len(known) else float("nan")
 
+    @property
+    def rms_deg(self) -> float:
+        """Root mean square error of known frames; NaN without any."""
+        known = self.error_deg[np.isfinite(self.error_deg)]
+        return float(np.sqrt((known**2).mean())) if len(known) else float("nan")
+
     def fraction_within(self, tolerance_deg: float) -> float:
         """Part of the known frames whose error does not exceed ``tolerance_deg``; NaN without any."""
         known = self.error_deg[np.isfinite(self.error_deg)]

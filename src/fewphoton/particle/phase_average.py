@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from fewphoton.errors import DataError
+from fewphoton.particle.measured_intensity import distance_from_centre
 from fewphoton.particle.phasing import PhasedDensity
 
 _ROUNDS = 3
@@ -45,6 +46,36 @@ def _shifted(density: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArra
     return np.asarray(fft.ifftn(waves).real)
 
 
+def shifted_onto(reference: NDArray[np.float64], density: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the density shifted to where it agrees best with the reference (periodic grid).
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+    """
+    _require_one_grid(reference, density)
+    return _shifted(density, _best_shift(reference, density)[1])
+
+
+def centred(density: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the density moved by whole voxels so that its centre of mass lies at index n // 2 (periodic grid).
+
+    Along each axis the centre is the phase of the lowest Fourier coefficient, which an edge of the grid does not part.
+    """
+    moves = []
+    for axis, size in enumerate(density.shape):
+        along = np.maximum(density, 0.0).sum(axis=tuple(other for other in range(density.ndim) if other != axis))
+        turn = np.angle((along * np.exp(2j * np.pi * np.arange(size) / size)).sum())
+        moves.append(size // 2 - round(float(turn) * size / (2 * np.pi)))
+    return np.asarray(np.roll(density, moves, axis=tuple(range(density.ndim))))
+
+
+def _require_one_grid(reference: NDArray[np.float64], density: NDArray[np.float64]) -> None:
+    if reference.shape != density.shape:
+        raise DataError(f"a density of shape {density.shape} cannot be laid on one of {reference.shape}")
+
+
 def aligned_to(reference: NDArray[np.float64], density: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the density, or its inversion, shifted to where it agrees best with the reference (periodic grid).
 
@@ -53,8 +84,7 @@ def aligned_to(reference: NDArray[np.float64], density: NDArray[np.float64]) -> 
     DataError
         If the shapes differ.
     """
-    if reference.shape != density.shape:
-        raise DataError(f"a density of shape {density.shape} cannot be laid on one of {reference.shape}")
+    _require_one_grid(reference, density)
     candidates = [density, inverted(density)]
     found = [_best_shift(reference, candidate) for candidate in candidates]
     better = int(found[1][0] > found[0][0])
@@ -136,9 +166,7 @@ def by_frequency_shell(
     Shell k holds voxels nearer than half a step to radius k about index n // 2 of each axis, up to the shortest edge's
     Nyquist frequency; shells without a known voxel are NaN.
     """
-    along = np.meshgrid(*(np.arange(size) - size // 2 for size in values.shape), indexing="ij")
-    away = np.sqrt(np.sum(np.square(along), axis=0))
-    shell = np.rint(away).astype(np.int64)
+    shell = np.rint(distance_from_centre(values.shape)).astype(np.int64)
     last = min(values.shape) // 2
     inside = known & (shell <= last)
     number = np.bincount(shell[inside], minlength=last + 1)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from fewphoton.config.phase import PhasingMethod
 from fewphoton.errors import ConvergenceError, DataError
-
-Method = Literal["error_reduction", "hybrid_input_output", "raar", "difference_map"]
 
 _AUTOCORRELATION_SHARE = 0.04
 _TINY = 1e-12
+_RIM, _LEAST_RIM = 0.2, 2
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class PhasingSchedule:
     beta : float
         Relaxation of hybrid input-output and of RAAR.
     shrink_every : int
-        Iterations between updates of the support; 0: it stays.
+        Iterations between updates of the support, which never leaves the first one's surroundings; 0: it stays.
     shrink_share : float
         Share of the blurred density's maximum above which a voxel belongs to the support.
     blur_voxel, final_blur_voxel : float
@@ -46,7 +45,7 @@ class PhasingSchedule:
         Seed of the draw of these voxels; starts that are compared must have the same.
     """
 
-    steps: tuple[tuple[Method, int], ...] = (("raar", 200), ("difference_map", 100), ("error_reduction", 60))
+    steps: tuple[tuple[PhasingMethod, int], ...] = (("difference_map", 100), ("raar", 200), ("error_reduction", 80))
     beta: float = 0.9
     shrink_every: int = 20
     shrink_share: float = 0.12
@@ -85,7 +84,7 @@ _Project = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def next_iterate(
-    method: Method, current: NDArray[np.float64], measured: _Project, support: NDArray[np.bool_], beta: float
+    method: PhasingMethod, current: NDArray[np.float64], measured: _Project, support: NDArray[np.bool_], beta: float
 ) -> NDArray[np.float64]:
     """Return the next iterate; `P` projects onto the measured amplitudes, `S` onto support and positivity.
 
@@ -187,6 +186,7 @@ def phase_once(
         return np.asarray(fft.irfftn(waves, s=shape, axes=axes))
 
     inside = autocorrelation_support(intensity, known) if support is None else support
+    bound = _widened(inside)
     current = measured(rng.random(shape) * inside)
     blur, done = schedule.blur_voxel, 0
     for method, n_iterations in schedule.steps:
@@ -194,7 +194,7 @@ def phase_once(
             current = next_iterate(method, current, measured, inside, schedule.beta)
             done += 1
             if schedule.shrink_every and done % schedule.shrink_every == 0:
-                inside = _shrunk(measured(current), blur, schedule.shrink_share)
+                inside = _shrunk(measured(current), blur, schedule.shrink_share, bound)
                 blur = max(0.99 * blur, schedule.final_blur_voxel)
     density = _project_support(measured(current), inside)
     error, free_error = (_relative_error(np.abs(calculated(density)), amplitude, where) for where in (seen, free))
@@ -206,10 +206,21 @@ def _relative_error(calculated: NDArray[np.float64], amplitude: NDArray[np.float
     return float(np.sqrt(((calculated - amplitude)[where] ** 2).sum() / total)) if total > 0 else float("nan")
 
 
-def _shrunk(density: NDArray[np.float64], blur_voxel: float, share: float) -> NDArray[np.bool_]:
+def _widened(support: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a first support with a rim of a fifth of its radius, two voxels at least: no later one leaves it."""
+    ball = np.pi if support.ndim == 2 else 4 / 3 * np.pi
+    radius = (support.sum() / ball) ** (1 / support.ndim)
+    rim = max(_LEAST_RIM, int(np.ceil(_RIM * radius)))
+    return np.asarray(ndimage.binary_dilation(support, iterations=rim))
+
+
+def _shrunk(
+    density: NDArray[np.float64], blur_voxel: float, share: float, bound: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     # A density may lie across the edges of the grid, which is periodic.
     smooth = ndimage.gaussian_filter(np.maximum(density, 0.0), blur_voxel, mode="wrap")
-    inside = smooth > share * smooth.max()
+    # Intensities that no density meets would otherwise spread it over the whole box.
+    inside = (smooth > share * smooth.max()) & bound
     if not inside.any():
         raise ConvergenceError("shrink-wrap left no support: the density vanished")
     return np.asarray(inside)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from fewphoton.data import Molecule
 from fewphoton.data.form_factors import form_factors
@@ -103,7 +104,21 @@ class MolecularTransform:
         return np.asarray(np.abs(self.amplitude(q_inv_angstrom)) ** 2)
 
     def intensity_grid(self, n: int, spacing_inv_angstrom: float) -> NDArray[np.float64]:
-        """Return |F|² at q = (i - n // 2) spacing along each axis, float64 `(n, n, n)`, in electrons².
+        """Return |F|² on the grid of :meth:`amplitude_grid`, float64 `(n, n, n)`, in electrons²."""
+        return np.asarray(np.abs(self.amplitude_grid(n, spacing_inv_angstrom)) ** 2)
+
+    def density_grid(self, n: int, box_angstrom: float) -> NDArray[np.float64]:
+        """Return the density at r = (i - n // 2) box / n along each axis, float64 `(n, n, n)`, in electrons a voxel.
+
+        It holds no detail beyond the grid's own q, up to n / (2 box) along each axis; its sum is F(0). The density
+        repeats with the box.
+        """
+        waves = self.amplitude_grid(n, 1 / box_angstrom)
+        # F has exp(+2 pi i q x), so its inverse has the sign of NumPy's forward transform.
+        return np.asarray(fft.fftshift(fft.fftn(fft.ifftshift(waves))).real / waves.size)
+
+    def amplitude_grid(self, n: int, spacing_inv_angstrom: float) -> NDArray[np.complex128]:
+        """Return F at q = (i - n // 2) spacing along each axis, complex128 `(n, n, n)`, in electrons.
 
         Exact to 1e-7 of F(0) in F at the grid's points. The corners lie beyond ``q_max_inv_angstrom``; with
         displacements, what lies beyond is not accurate.
@@ -120,4 +135,4 @@ class MolecularTransform:
             for strength, node in zip(part.weight, part.node, strict=True):
                 wave = nufft(*source, strength.astype(np.complex128), (n, n, n), isign=1, **_GRID_OPTIONS)
                 total += factor * np.exp(-node * stol2) * wave
-        return np.asarray(np.abs(total) ** 2)
+        return total

@@ -51,6 +51,8 @@ STAGES = (
     Stage("evaluate", "integrate peaks, merge equivalents, R factors, correlations, Patterson map"),
     Stage("train-xrai", "find poses and volume of a particle by a trained encoder and decoder (PyTorch)"),
     Stage("evaluate-rotations", "score a reconstruction over all rotations against the truth of a simulation"),
+    Stage("phase", "find the density of a single particle from its Fourier intensities, from several starts"),
+    Stage("score-particles", "score poses, volume and density of a single particle against the truth of a simulation"),
     Stage("recover-molecule", "find the atoms of a molecule in one shot (runs under MPI)"),
     Stage("score-molecule", "score the atoms recovered from one shot against the true molecule"),
     Stage("study-recoveries", "recover and score many simulated molecules, by several methods (runs under MPI)"),
@@ -64,5 +66,6 @@ STAGES = (
     Stage("draw-separation", "draw one figure of signal separation, with its table"),
     Stage("draw-molecule", "draw one figure of molecules recovered from single shots, with its table"),
     Stage("draw-patterns", "draw patterns of single particles in the order of their score"),
+    Stage("draw-particles", "draw one figure of single particles: densities, correlations, trainings, table"),
     Stage("collect-metrics", "join the metrics of all points into one table"),
 )

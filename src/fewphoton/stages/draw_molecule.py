@@ -148,7 +148,7 @@ def _misplaced(match: MoleculeMatch) -> tuple[NDArray[np.bool_], NDArray[np.floa
 
 
 def _draw_from_tables(inputs: Inputs, config: DrawMoleculeConfig) -> _Drawn:
-    rows = kept_rows(needed(inputs, "scores", config.figure), config)
+    rows = kept_rows(needed(inputs, "scores", config.figure), config.only)
     return RECOVERY_FIGURES[config.figure](rows, config)
 
 

@@ -47,8 +47,8 @@ _SYMBOLS = {
 }
 
 
-def kept_rows(paths: Sequence[str], config: DrawMoleculeConfig) -> _Rows:
-    """Read tables, one below the other, and keep the rows that the configuration wants.
+def kept_rows(paths: Sequence[str], only: Mapping[str, str | float | tuple[str | float, ...]]) -> _Rows:
+    """Read tables, one below the other, and keep the rows whose columns have the wanted value, or one of these.
 
     Columns that a sweep names after a section of the configuration, as ``simulate_shot.white_level``, lose that name
     where what is left is no other column.
@@ -64,7 +64,7 @@ def kept_rows(paths: Sequence[str], config: DrawMoleculeConfig) -> _Rows:
     short = {name: _plain(name) if plain[_plain(name)] == 1 else name for name in given}
     rows: _Rows = [{short[name]: value for name, value in row.items()} for row in read]
     columns = set(short.values())
-    for name, wanted in config.only.items():
+    for name, wanted in only.items():
         if name not in columns:
             raise DataError(f"only: the tables have no column {name!r}; they have {', '.join(sorted(columns))}")
         values = wanted if isinstance(wanted, tuple) else (wanted,)
