@@ -212,6 +212,18 @@ def test_runs_of_papers_and_scales(capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.real_data
+def test_particles_and_real_patterns_are_opened(data_dir, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("FEWPHOTON_DATA", str(data_dir))
+    assert main(["check", "config/single_particles.yaml", "--json", "--figures", str(tmp_path)]) == 0
+    particle, patterns = json.loads(capsys.readouterr().out)["datasets"]
+    assert (particle["source"], particle["n_frame_sets"]) == ("simulate_particles", 2)
+    assert particle["photon_energy_kev"] == pytest.approx(4.6)
+    assert (patterns["n_frames"], patterns["frame_shape"]) == (50, [128, 128])
+    assert (tmp_path / "pnccd.png").is_file()
+
+
+@pytest.mark.real_data
 def test_silicon_is_predicted_where_it_is_measured(data_dir, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("FEWPHOTON_DATA", str(data_dir))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from fewphoton.commands.dataset_inputs import report_dataset, report_unfinished_raw
 from fewphoton.commands.input_report import InputReport, with_way_out
+from fewphoton.commands.particle_inputs import report_particle, report_patterns
 from fewphoton.config import CountPhotonsConfig, DatasetConfig, RunConfig
 from fewphoton.config.load import check_section, read_mapping
 from fewphoton.config.papers import PapersConfig
@@ -74,12 +76,28 @@ def inspect(
     except ConfigError as error:
         general += [with_way_out(line.strip()) for line in str(error).splitlines()[1:]] or [str(error)]
         return str(content.get("run", path.stem)), _unfinished(content, shown, only), general
-    if unknown := [name for name in only or () if name not in config.datasets]:
-        raise ConfigError(f"--dataset {unknown[0]}: the configuration holds {', '.join(config.datasets) or 'none'}")
-    chosen = {name: dataset for name, dataset in config.datasets.items() if only is None or name in only}
-    counting = config.stages.count_photons
-    reports = [report_dataset(name, dataset, counting, config.data_dir, shown) for name, dataset in chosen.items()]
+    openers = _openers(config, shown)
+    if unknown := [name for name in only or () if name not in openers]:
+        raise ConfigError(f"--dataset {unknown[0]}: the configuration holds {', '.join(openers) or 'none'}")
+    reports = [opener() for name, opener in openers.items() if only is None or name in only]
     return config.run, reports, _other_problems(config)
+
+
+def _openers(config: RunConfig, shown: int | None) -> dict[str, Callable[[], InputReport]]:
+    """Return what opens the inputs of each dataset, particle and run of patterns, by name."""
+    counting, data_dir, single = config.stages.count_photons, config.data_dir, config.single_particles
+    openers: dict[str, Callable[[], InputReport]] = {
+        name: partial(report_dataset, name, dataset, counting, data_dir, shown)
+        for name, dataset in config.datasets.items()
+    }
+    if single is not None:
+        openers |= {
+            name: partial(report_particle, name, item, data_dir, shown) for name, item in single.particles.items()
+        }
+        openers |= {
+            name: partial(report_patterns, name, item, data_dir, shown) for name, item in single.patterns.items()
+        }
+    return openers
 
 
 def _inspect_papers(

@@ -57,7 +57,7 @@ def report_dataset(
     report = InputReport(name, kind)
     if dataset.structure_file is not None:
         source = dataset.structure_file
-        folder = _public_folder(report, data_dir, source.folder, source.url, (source.name,), source.sha256)
+        folder = public_folder(report, data_dir, source.folder, source.url, (source.name,), source.sha256)
         path = None if folder is None else folder / source.name
     else:
         path = getattr(getattr(dataset, kind), "structure", None)
@@ -77,7 +77,7 @@ def report_unfinished_raw(name: str, section: Mapping[str, Any], shown: int | No
         with report.trying():
             report.add_frames(glimpse_raw(files, shown))
     if isinstance(geometry, str):
-        _open_geometry(report, Path(geometry), None)
+        open_geometry(report, Path(geometry), None)
     if isinstance(section.get("crystal"), dict):
         try:
             config = CrystalConfig.model_validate(section["crystal"])
@@ -89,7 +89,7 @@ def report_unfinished_raw(name: str, section: Mapping[str, Any], shown: int | No
     return report
 
 
-def _open_geometry(report: InputReport, path: Path, masked: Callable[[Detector], NDArray[np.bool_]] | None) -> None:
+def open_geometry(report: InputReport, path: Path, masked: Callable[[Detector], NDArray[np.bool_]] | None) -> None:
     """Read a geometry, with the mask of frames and files added."""
     with report.trying():
         geometry = read_geometry(path, None if report.frames is None else report.frames.frame_shape)
@@ -116,7 +116,7 @@ def _report_raw(
     assert isinstance(source, RawSource)
     with report.trying():
         report.add_frames(glimpse_raw(source.files, shown))
-    _open_geometry(report, source.geometry, None)
+    open_geometry(report, source.geometry, None)
     report.compare_energies(counting.photon_energy_kev)
     _add_configured_crystal(report, source.crystal)
     if source.calibration is not None:
@@ -172,7 +172,7 @@ def _report_scan(
     source = dataset.scan
     assert isinstance(source, ScanSource)
     names = (source.file, source.geometry)
-    folder = _public_folder(report, data_dir, source.folder, source.url, names, source.sha256)
+    folder = public_folder(report, data_dir, source.folder, source.url, names, source.sha256)
     if folder is not None:
         if (folder / source.file).is_file():
             with report.trying():
@@ -180,7 +180,7 @@ def _report_scan(
                     glimpse_scan(folder / source.file, source.group, source.saturation_counts, source.cap_counts, shown)
                 )
         if (folder / source.geometry).is_file():
-            _open_geometry(report, folder / source.geometry, None)
+            open_geometry(report, folder / source.geometry, None)
     _add_configured_crystal(report, source.crystal)
 
 
@@ -196,7 +196,7 @@ def _report_frames(
     assert isinstance(source, FramesSource)
     folder = Path()
     if source.folder is not None:
-        found_folder = _public_folder(report, data_dir, source.folder, source.url, source.names(), source.sha256)
+        found_folder = public_folder(report, data_dir, source.folder, source.url, source.names(), source.sha256)
         if found_folder is None or report.problems:
             return
         folder = found_folder
@@ -204,7 +204,7 @@ def _report_frames(
         files = [name if source.folder is None else os.path.join(folder, name) for name in source.files]
         report.add_frames(glimpse_raw(files, dataset.shown_frame if shown is None else shown))
     masks = () if source.mask is None else (str(folder / source.mask),)
-    _open_geometry(report, folder / source.geometry, lambda detector: masked_by(masks, detector.frame_shape))
+    open_geometry(report, folder / source.geometry, lambda detector: masked_by(masks, detector.frame_shape))
     for role in ("dark", "flat"):
         image = getattr(source, role)
         if image is not None and report.detector is not None:
@@ -250,7 +250,7 @@ def _add_experiments(report: InputReport, experiments: tuple[DialsExperiment, ..
         frame -= n_frames
 
 
-def _public_folder(
+def public_folder(
     report: InputReport,
     data_dir: Path | None,
     folder: str,

@@ -55,7 +55,7 @@ _LIBRARIES: Mapping[str, _Library] = {
     "torch": _Library(
         "torch",
         "networks that find orientations of single particles, on a GPU where there is one",
-        "pip install torch, in the build for your CUDA (https://pytorch.org/get-started/locally)",
+        "pip install 'fewphoton[xrai]', with the index of https://pytorch.org that fits your accelerator",
     ),
 }
 _EVERYWHERE = ("files", "kernels", "space")

@@ -158,7 +158,7 @@ def _draw_rings(axes: Axes, view: DetectorView, beam: Beam, window: tuple[float,
             axes.text(
                 float(ring[best, 0]),
                 float(ring[best, 1]),
-                f"{q:g} Å⁻¹\n{1 / q:.3g} Å",
+                f"{q:g} Å⁻¹\n{1 / q:{'.0f' if q <= 0.01 else '.3g'}} Å",
                 color=style.PALETTE[0],
                 fontsize=5.5,
                 ha="center",
