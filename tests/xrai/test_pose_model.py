@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fewphoton.data.pattern_source import PatternPixels
 from fewphoton.errors import ConfigError
 from fewphoton.xrai.pose_model import PixelGrid
 from tests.xrai.particles import noise_free, photons, pixels, small_config, small_model
@@ -105,6 +106,14 @@ def test_parts_that_do_not_fit_are_refused():
         small_model(noise_free(5, place=pixels(8)), small_config(encoder={"network": "images", "widths": [2] * 5}))
     with pytest.raises(ConfigError, match="know no background"):
         small_model(noise_free(5), small_config(likelihood={"background_photons_per_frame": 3.0}))
+
+
+def test_a_beam_off_the_middle_has_no_turned_frames():
+    place = pixels()
+    moved = PatternPixels(place.q_per_angstrom + np.array([0.004, 0, 0]), place.response, place.number, place.shape)
+    small_model(noise_free(5, place=moved), small_config())
+    with pytest.raises(ConfigError, match="does not meet the middle"):
+        small_model(noise_free(5, place=moved), small_config(likelihood={"symmetric": True}))
 
 
 def test_the_faithful_model_is_built_as_described():

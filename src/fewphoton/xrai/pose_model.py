@@ -24,6 +24,7 @@ from fewphoton.xrai.voxel_decoder import VoxelDecoder
 
 _POSE = 6
 _SMALLEST_IMAGE = 12
+_OFF_CENTRE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +150,13 @@ class PoseModel(nn.Module):
         q_length = np.linalg.norm(self.grid.q_inv_angstrom, axis=1)
         partner = self.grid.partners()
         usable = np.flatnonzero(partner >= 0) if self.config.likelihood.symmetric else np.arange(len(partner))
+        apart = np.abs(q_length[usable] - q_length[partner[usable]]).max(initial=0.0)
+        if self.config.likelihood.symmetric and apart > _OFF_CENTRE * q_length.max():
+            raise ConfigError(
+                "likelihood.symmetric: the beam does not meet the middle of the detector's grid (opposite pixels "
+                f"differ by {apart:.2g} 1/angstrom in q), so turned frames are no frames; set it to false and take "
+                "several heads"
+            )
         if len(usable) == 0:
             raise ConfigError(
                 "likelihood.symmetric: no usable pixel has a usable partner opposite the detector's middle"
