@@ -192,6 +192,15 @@ def test_what_does_not_fit_is_a_typed_error(exact, tmp_path, capsys, change, mes
     assert not (tmp_path / "volume").exists()
 
 
+def test_a_sample_too_large_for_the_memory_is_refused_before_it_is_made(counted, tmp_path, capsys, monkeypatch):
+    from fewphoton.stages import match_patterns as stage
+
+    monkeypatch.setattr(stage, "machine_memory_bytes", lambda: 10**5)
+    assert match(counted, tmp_path, "{level: 2, assignment: posterior}") == 1
+    assert "lower the level" in capsys.readouterr().err
+    assert match(counted, tmp_path, "{level: 2, iterations: 1}") == 0
+
+
 def test_every_cell_keeps_the_voxels_of_whole_indices():
     from fewphoton.data import IntensityVolume
 

@@ -69,6 +69,15 @@ def test_the_curvature_is_the_variance_of_the_slope(rng):
         np.testing.assert_allclose(np.cov(slope.numpy().T), curvature.mean(dim=0), rtol=0.15, atol=2.0)
 
 
+def test_a_change_of_brightness_says_nothing_where_the_fluence_is_free(rng):
+    patterns, views = made(rng)
+    changes = torch.stack([views, views.flip(0), views.flip(1)])
+    slope, curvature = PoissonCounts(True).expansion(patterns, views, changes)
+    scale = PoissonCounts(False).expansion(patterns, views, changes)[1][:, 0, 0]
+    np.testing.assert_allclose(slope[:, 0], 0.0, atol=1e-3 * float(scale.max()))
+    np.testing.assert_allclose(curvature[:, 0], 0.0, atol=1e-3 * float(scale.max()))
+
+
 def test_an_amplitude_search_points_to_the_pattern(rng):
     _, views = made(rng, n_views=1, level=30.0)
     changes = torch.from_numpy(rng.standard_normal((3, 40, 1)).astype(np.float32))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fewphoton.config.pose_estimation import MatchPatternsConfig
-from fewphoton.data.rotation_group import spacing_deg
-from fewphoton.errors import InputFileError
+from fewphoton.data.rotation_group import n_rotations, spacing_deg
+from fewphoton.errors import ConfigError, InputFileError
 from fewphoton.io.emc_checkpoint import CheckpointFile
+from fewphoton.io.machine_memory import machine_memory_bytes
 from fewphoton.io.metrics import write_metrics, write_table
 from fewphoton.io.orientation_files import write_orientation_file
 from fewphoton.io.provenance import Provenance
@@ -20,6 +21,8 @@ from fewphoton.stages.pose_estimation import WITHOUT_EFFECT, PoseTask
 from fewphoton.stages.torch_requirement import require_torch
 
 if TYPE_CHECKING:
+    import torch
+
     from fewphoton.xrai.pattern_matching import MatchRecord, MatchState
 
 Config = MatchPatternsConfig
@@ -51,6 +54,8 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
     ------
     MissingLibraryError
         If PyTorch is not installed.
+    ConfigError
+        If the sample is too large for the memory, or the device is not there.
     """
     require_torch("match-patterns")
     from fewphoton.xrai.pattern_matching import match_patterns, n_steps
@@ -58,6 +63,7 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
 
     task = PoseTask.read(inputs.frames, inputs.crystal, config, context)
     problem = task.problem
+    _check_memory(config, problem.views.n_pixels, problem.views.device)
     section = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     provenance = Provenance.of("match-patterns", section, input_files(inputs))
     file = None if outputs.checkpoint is None else CheckpointFile(outputs.checkpoint, provenance.record())
@@ -121,6 +127,23 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
             "device": str(problem.views.device),
         },
     )
+
+
+def _check_memory(config: MatchPatternsConfig, n_pixels: int, device: torch.device) -> None:
+    """Raise ConfigError where probabilities over the whole sample would not fit into memory."""
+    import torch
+
+    from fewphoton.xrai.posterior_merge import posterior_bytes
+
+    if config.assignment != "posterior":
+        return
+    wanted = posterior_bytes(n_pixels, n_rotations(config.level))
+    there = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else machine_memory_bytes()
+    if wanted > there:
+        raise ConfigError(
+            f"level {config.level}: posterior needs {wanted / 1e9:.1f} GB for tables of {n_pixels} pixels, "
+            f"{there / 1e9:.1f} GB are there; lower the level, or leave finer samples to candidates of refine-poses"
+        )
 
 
 def _resumed(file: CheckpointFile, task: PoseTask) -> MatchState | None:

@@ -53,6 +53,11 @@ class PosteriorStep:
     log_likelihood: NDArray[np.float64]
 
 
+def posterior_bytes(n_pixels: int, n_orientations: int) -> int:
+    """Memory of an iteration's tables: views, their logarithms and a copy while these are made, 4 bytes each."""
+    return 12 * n_pixels * n_orientations
+
+
 def posterior_step(
     views: EwaldViews,
     volume: Tensor,
