@@ -211,6 +211,21 @@ def test_runs_of_papers_and_scales(capsys, monkeypatch, tmp_path):
     assert "nowhere.yaml: cannot read" in check(tmp_path, capsys)[1]["problems"][0]
 
 
+def test_molecules_of_single_shots_are_looked_for(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    data = tmp_path / "small_molecules"
+    data.mkdir()
+    monkeypatch.setenv("FEWPHOTON_DATA", str(tmp_path))
+    assert main(["check", "config/paper_ankylography.yaml", "--json"]) == 1
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert f"ankylography.molecules.threonine_on_grid: {data / 'threonine.xyz'}: no such file" in problems[0]
+    # Gly-Gly-Ala lies in the repository.
+    assert not any("gly_gly_ala" in problem for problem in problems)
+    (data / "threonine.xyz").write_text("1\n\nC 0 0 0\n")
+    assert main(["check", "config/paper_ankylography.yaml", "--json"]) == 1
+    assert "another content than was published" in json.loads(capsys.readouterr().out)["problems"][0]
+
+
 @pytest.mark.real_data
 def test_particles_and_real_patterns_are_opened(data_dir, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)

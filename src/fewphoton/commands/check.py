@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fewphoton.commands.dataset_inputs import report_dataset, report_unfinished_raw
+from fewphoton.commands.dataset_inputs import public_folder, report_dataset, report_unfinished_raw
 from fewphoton.commands.input_report import InputReport, with_way_out
 from fewphoton.commands.particle_inputs import report_particle, report_patterns
 from fewphoton.config import CountPhotonsConfig, DatasetConfig, RunConfig
 from fewphoton.config.load import check_section, read_mapping
 from fewphoton.config.papers import PapersConfig
 from fewphoton.errors import ConfigError, FewphotonError
+from fewphoton.io.molecule_files import read_molecule
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,9 +142,14 @@ def _other_problems(config: RunConfig) -> list[str]:
         problems.append(f"published: {config.published}: no such file. Correct the path, or leave the key out")
     molecules = {} if config.ankylography is None else config.ankylography.molecules
     for name, molecule in molecules.items():
-        structure = molecule.simulate_shot.structure
-        if structure is not None and not Path(structure).is_file():
-            problems.append(f"ankylography.molecules.{name}: {structure}: no such file. Correct the path")
+        report = InputReport(name, "ankylography")
+        source, structure = molecule.structure_file, molecule.simulate_shot.structure
+        if source is not None:
+            public_folder(report, config.data_dir, source.folder, source.url, (source.name,), source.sha256)
+        elif structure is not None:
+            with report.trying():
+                read_molecule(structure)
+        problems += [f"ankylography.molecules.{name}: {problem}" for problem in report.problems]
     return problems
 
 
