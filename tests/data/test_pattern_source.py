@@ -31,7 +31,8 @@ def test_a_detector_without_usable_pixels_is_refused(detector, beam):
 
 
 def test_photons_come_in_the_order_of_the_numbers(pixels, detector):
-    frames = random_frames(25, detector.n_pixels, 8.0)
+    frames = random_frames(25, detector.n_pixels, 60.0)
+    assert frames.to_dense()[7, [0, 1, 34]].any()
     source = PhotonPatterns(frames, pixels)
     chosen = np.array([7, 0, 24, 7])
     found = source.patterns(chosen)
