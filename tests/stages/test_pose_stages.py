@@ -100,9 +100,11 @@ def test_matching_writes_poses_volume_and_floor(counted, tmp_path, assignment):
         assert one.voxels_per_cell == 1
 
 
-def test_a_killed_match_goes_on_and_ends_the_same(counted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("killed_after", [2, 5])
+def test_a_killed_match_goes_on_and_ends_the_same(counted, tmp_path, monkeypatch, killed_after):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert match(counted, whole) == 0
+    several = "{level: 1, starts: 2, start_iterations: 2, iterations: 4, held_out_fraction: 0.1, seed: 4}"
+    assert match(counted, whole, several) == 0
     from fewphoton.stages import match_patterns as stage
 
     write, written = stage.CheckpointFile.write, []
@@ -110,18 +112,20 @@ def test_a_killed_match_goes_on_and_ends_the_same(counted, tmp_path, monkeypatch
     def dying(self, *content):
         write(self, *content)
         written.append(1)
-        if len(written) == 2:
+        if len(written) == killed_after:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(stage.CheckpointFile, "write", dying)
         with pytest.raises(KeyboardInterrupt):
-            match(counted, killed)
+            match(counted, killed, several)
     assert not (killed / "volume").exists()
-    assert match(counted, killed) == 0
+    assert match(counted, killed, several) == 0
     for name in ("volume", "poses"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
-    assert match(counted, killed, FROM_NOTHING, "--set", "seed=5") == 0
+    # The first start is the better one of this seed, so it must be remembered.
+    assert [read_metrics(place / "metrics")["chosen_start"] for place in (whole, killed)] == [0, 0]
+    assert match(counted, killed, several, "--set", "seed=5") == 0
     assert (killed / "volume").read_bytes() != (whole / "volume").read_bytes()
 
 
