@@ -98,6 +98,9 @@ def test_curves_have_their_resolution_above():
     above = axes.child_axes[0]
     for tick, label in zip(above.get_xticks(), above.get_xticklabels(), strict=True):
         assert 1 / tick == pytest.approx(float(label.get_text()))
+    level = shell_correlations.LabelledCurve("by chance", q, 0.3 * np.ones_like(q))
+    drawn = shell_correlations.draw(curves, "correlation", level).axes[0]
+    assert [text.get_text() for text in drawn.get_legend().texts] == ["one", "other", "by chance"]
     with pytest.raises(DataError, match="nothing to draw"):
         shell_correlations.draw([shell_correlations.LabelledCurve("one", q, q * np.nan)], "correlation")
 

@@ -47,7 +47,7 @@ def test_correlations_name_their_resolution(tmp_path):
     q = np.arange(1, 11) / 100
     for name, values in (("a", 1 - 8 * q), ("b", 1 - q), ("c", 0 * q)):
         rows = [
-            {"q_inv_angstrom": x, "density_fsc": y, "volume_cc": None if x > 0.05 else y}
+            {"q_inv_angstrom": x, "density_fsc": y, "volume_cc": None if x > 0.05 else y, "density_fsc_chance": 0.2}
             for x, y in zip(q, values, strict=True)
         ]
         write_table(tmp_path / name / "curves.csv", rows)

@@ -214,6 +214,8 @@ def test_volume_and_density_are_scored_in_either_hand(truth, transform, tmp_path
     assert BOX / 10.2 < metrics["density_resolution_angstrom"] < BOX / 8.8
     assert metrics["density_resolution_voxels"] == pytest.approx(metrics["density_resolution_angstrom"] * N / BOX)
     assert metrics["density_correlation_mean_other_hand"] < metrics["density_correlation_mean"] - 0.3
+    assert metrics["density_correlation_mean_chance"] < metrics["density_correlation_mean"] - 0.2
+    assert metrics["volume_correlation_mean_chance"] < 0.6
     assert [round(float(row["q_inv_angstrom"]) * BOX) for row in rows] == list(range(1, 13))
     assert min(float(row["density_fsc"]) for row in rows[:8]) > 0.98
     assert float(rows[10]["density_fsc"]) < 0.3

@@ -23,3 +23,7 @@ class ScoreParticlesConfig(Section):
     grid_oversampling: float = Field(default=3.0, ge=1, le=8)
     """Density of the grid of true intensities, relative to one point every 1/(2 diameter), on which the rotation of the
     volume is sought; scores do not use it."""
+    shuffles: int = Field(default=3, ge=1)
+    """Random rotations of the true structure that give the level of chance: what compact densities share anyway."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of these."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ class LabelledCurve:
 
 
 @style.applied()
-def draw(curves: Sequence[LabelledCurve], name: str) -> Figure:
+def draw(curves: Sequence[LabelledCurve], name: str, chance: LabelledCurve | None = None) -> Figure:
     """Draw the curves over q, with the resolution above.
 
     Parameters
@@ -40,6 +41,8 @@ def draw(curves: Sequence[LabelledCurve], name: str) -> Figure:
         Curves.
     name : str
         What they are, for the axis.
+    chance : LabelledCurve, optional
+        What nothing but the particle's shape gives; drawn dotted.
 
     Raises
     ------
@@ -60,6 +63,10 @@ def draw(curves: Sequence[LabelledCurve], name: str) -> Figure:
             markevery=max(1, int(known.sum()) // 12),
             label=curve.label,
         )
+    if chance is not None:
+        known = np.isfinite(chance.correlation)
+        line: dict[str, Any] = {"color": style.QUIET, "linestyle": (0, (1, 1.5)), "label": chance.label}
+        axes.plot(chance.q_inv_angstrom[known], chance.correlation[known], **line)
     axes.axhline(0.5, color=style.QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.set_xlim(left=0)
     lowest = min(float(np.nanmin(curve.correlation)) for curve in curves if np.isfinite(curve.correlation).any())

@@ -125,14 +125,18 @@ def _numbers(rows: list[dict[str, str]], name: str, path: Path) -> NDArray[np.fl
 
 def _draw_shell_correlations(inputs: Inputs, config: DrawParticlesConfig) -> _Drawn:
     curves, table = [], []
+    chance = None
     for label, path in _labelled(inputs, "curves", config).items():
         rows = read_table(path)
         q, value = _numbers(rows, "q_inv_angstrom", path), _numbers(rows, config.curve, path)
         found = resolution_at_half(ShellCorrelation(q, value, np.ones(len(q), dtype=np.int64)))
         at = {"crossing": "{:.3g} Å", "at or beyond the edge": "≤ {:.3g} Å", "none": "no resolution"}[found.ending]
         curves.append(shell_correlations.LabelledCurve(f"{label}: {at.format(found.angstrom)}", q, value))
+        by_chance = f"{config.curve}_chance"
+        if chance is None and rows and by_chance in rows[0]:
+            chance = shell_correlations.LabelledCurve("by chance", q, _numbers(rows, by_chance, path))
         table.append({"curve": label, "resolution_angstrom": found.angstrom, "resolution_is": found.ending})
-    return shell_correlations.draw(curves, _CURVE_NAMES[config.curve]), table
+    return shell_correlations.draw(curves, _CURVE_NAMES[config.curve], chance), table
 
 
 def _draw_training(inputs: Inputs, config: DrawParticlesConfig) -> _Drawn:

@@ -154,10 +154,12 @@ def _volume_metrics(scored: ScoredVolumes, config: ScoreParticlesConfig) -> dict
     metrics: dict[str, Any] = {"alignment_correlation": scored.alignment_correlation}
     curves: list[tuple[str, ShellCorrelation, float]] = []
     if scored.volume is not None:
+        metrics["volume_correlation_mean_chance"] = mean_correlation(scored.volume.chance)
         curves.append(("volume", scored.volume.correlation, scored.volume.voxel_angstrom))
     if scored.density is not None:
         curves.append(("density", scored.density.correlation, scored.density.voxel_angstrom))
         metrics["density_hand"] = scored.density.hand
+        metrics["density_correlation_mean_chance"] = mean_correlation(scored.density.chance)
         metrics["density_correlation_mean_other_hand"] = mean_correlation(scored.density.other_hand)
     for name, curve, voxel in curves:
         resolution = resolution_at_half(curve)
@@ -179,8 +181,10 @@ def _curve_rows(scored: ScoredVolumes) -> list[dict[str, Any]]:
     if scored.density is not None:
         columns["density_fsc"] = scored.density.correlation
         columns["density_fsc_other_hand"] = scored.density.other_hand
+        columns["density_fsc_chance"] = scored.density.chance
     if scored.volume is not None:
         columns["volume_cc"] = scored.volume.correlation
+        columns["volume_cc_chance"] = scored.volume.chance
     rows: dict[float, dict[str, Any]] = {}
     for name, curve in columns.items():
         for q, value in zip(curve.q_inv_angstrom, curve.correlation, strict=True):

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+from scipy.spatial.transform import Rotation
 
 from fewphoton.config.score_particles import ScoreParticlesConfig
 from fewphoton.data import Crystal, IntensityVolume, Molecule
@@ -37,9 +38,10 @@ _SMALLEST_DIAMETER = 2.0
 
 @dataclass(frozen=True, eq=False)
 class ScoredVolume:
-    """Pearson's correlation of a Fourier volume with the true intensities by shell, and its voxel."""
+    """Pearson's correlation of a Fourier volume with the true intensities by shell, that of chance, and its voxel."""
 
     correlation: ShellCorrelation
+    chance: ShellCorrelation
     voxel_angstrom: float
 
 
@@ -51,6 +53,9 @@ class ScoredDensity:
     ----------
     correlation, other_hand : ShellCorrelation
         Of the hand that agrees better, and of the other.
+    chance : ShellCorrelation
+        Mean over random rotations of the true structure, each in the shift and hand that agree best: the shape of a
+        compact particle alone correlates.
     hand : str
         The one that agrees better.
     box_angstrom, voxel_angstrom : float
@@ -61,6 +66,7 @@ class ScoredDensity:
 
     correlation: ShellCorrelation
     other_hand: ShellCorrelation
+    chance: ShellCorrelation
     hand: Hand
     box_angstrom: float
     voxel_angstrom: float
@@ -121,17 +127,22 @@ def score_volumes(
         raise DataError("neither a volume nor a density was given")
     match = _matched(sought, spacing, reach, centred, config, also)
     turn = rotation_matrices(match.alignment[None])[0]
+    elsewhere = list(Rotation.random(config.shuffles, np.random.default_rng(config.seed)).as_matrix())
     scored_volume = None
     if found is not None:
-        transform = _transform(centred.turned(turn), spacing * found.n, config)
-        true = IntensityVolume(transform.intensity_grid(found.n, spacing), np.ones(found.values.shape), 1)
         plain = IntensityVolume(np.where(found.weight > 0, found.values, 0.0), found.weight, 1)
         first, last = max(1, round(q_low / spacing)), round(q_high / spacing)
         edges = np.asarray(spacing * (np.arange(first, last + 2) - 0.5), dtype=np.float64)
         box = Crystal((1 / spacing, 1 / spacing, 1 / spacing, 90.0, 90.0, 90.0), "P 1")
-        curve = intensity_shell_correlation(plain, true, box, edges)
-        scored_volume = ScoredVolume(curve, 1 / (spacing * found.n))
-    scored_density = None if density is None else _scored_density(density, centred, turn, config)
+
+        def compared(rotation: NDArray[np.float64]) -> ShellCorrelation:
+            transform = _transform(centred.turned(rotation), spacing * plain.n, config)
+            true = IntensityVolume(transform.intensity_grid(plain.n, spacing), np.ones(plain.values.shape), 1)
+            return intensity_shell_correlation(plain, true, box, edges)
+
+        by_chance = _mean([compared(rotation) for rotation in elsewhere])
+        scored_volume = ScoredVolume(compared(turn), by_chance, 1 / (spacing * found.n))
+    scored_density = None if density is None else _scored_density(density, centred, turn, elsewhere, config)
     return ScoredVolumes(scored_volume, scored_density, match.alignment, match.correlation)
 
 
@@ -160,22 +171,20 @@ def _matched(
 
 
 def _scored_density(
-    density: Density, molecule: Molecule, turn: NDArray[np.float64], config: ScoreParticlesConfig
+    density: Density,
+    molecule: Molecule,
+    turn: NDArray[np.float64],
+    elsewhere: Sequence[NDArray[np.float64]],
+    config: ScoreParticlesConfig,
 ) -> ScoredDensity:
     n, box = density.n, density.box_angstrom
-    transform = _transform(molecule.turned(turn), n / box, config)
-    true = transform.density_grid(n, box)
-    curves, laid = {}, {}
-    hands: tuple[tuple[Hand, NDArray[np.float64]], ...] = (
-        ("as found", density.values),
-        ("inverted", inverted(density.values)),
-    )
-    for hand, values in hands:
-        laid[hand] = shifted_onto(true, values)
-        whole = density_shell_correlation(laid[hand], true, density.voxel_angstrom)
-        curves[hand] = whole.between(density.q_low_inv_angstrom, density.q_high_inv_angstrom)
+    laid, curves = _both_hands(density, molecule.turned(turn), config)
     better: Hand = max(curves, key=lambda hand: mean_correlation(curves[hand]))
     other: Hand = "inverted" if better == "as found" else "as found"
+    by_chance = []
+    for rotation in elsewhere:
+        _, wrong = _both_hands(density, molecule.turned(rotation), config)
+        by_chance.append(max(wrong.values(), key=mean_correlation))
     upright = _transform(molecule, n / box, config).density_grid(n, box)
     # At p of the truth stands what was at A p.
     middle = np.full(3, float(n // 2))
@@ -184,12 +193,38 @@ def _scored_density(
     return ScoredDensity(
         curves[better],
         curves[other],
+        _mean(by_chance),
         better,
         box,
         density.voxel_angstrom,
         aligned,
         _low_passed(upright, density),
     )
+
+
+def _both_hands(
+    density: Density, molecule: Molecule, config: ScoreParticlesConfig
+) -> tuple[dict[Hand, NDArray[np.float64]], dict[Hand, ShellCorrelation]]:
+    """Return the density in both hands, shifted to the true one, and their shell correlations with it."""
+    n, box = density.n, density.box_angstrom
+    true = _transform(molecule, n / box, config).density_grid(n, box)
+    hands: tuple[tuple[Hand, NDArray[np.float64]], ...] = (
+        ("as found", density.values),
+        ("inverted", inverted(density.values)),
+    )
+    laid: dict[Hand, NDArray[np.float64]] = {}
+    curves: dict[Hand, ShellCorrelation] = {}
+    for hand, values in hands:
+        laid[hand] = shifted_onto(true, values)
+        whole = density_shell_correlation(laid[hand], true, density.voxel_angstrom)
+        curves[hand] = whole.between(density.q_low_inv_angstrom, density.q_high_inv_angstrom)
+    return laid, curves
+
+
+def _mean(curves: Sequence[ShellCorrelation]) -> ShellCorrelation:
+    """Mean of the curves, shell by shell."""
+    mean = np.mean([curve.correlation for curve in curves], axis=0)
+    return ShellCorrelation(curves[0].q_inv_angstrom, mean, curves[0].n_voxels)
 
 
 def _low_passed(values: NDArray[np.float64], density: Density) -> NDArray[np.float64]:
