@@ -29,7 +29,8 @@ def catalogue(*values):
         {"label": "Fig. 2", "title": "Drawing", "data": "drawing", "left_out": "a drawing"},
         {"label": "Table 1", "title": "Numbers", "data": "simulated", "tables": ["m.csv", "absent.csv"]},
     ]
-    return {"papers": {"emc": paper | {"items": items}, "xrai": paper | {"items": items[:1]}}}
+    other = {key: text for key, text in paper.items() if key != "doi"}
+    return {"papers": {"emc": paper | {"items": items}, "xrai": other | {"items": items[:1]}}}
 
 
 @pytest.fixture
@@ -110,4 +111,5 @@ def test_the_catalogue_holds_every_figure_and_table():
     labels = {key: sorted(item.label for item in paper.items) for key, paper in papers.items()}
     assert labels["emc"] == sorted([*(f"Fig. {n}" for n in range(1, 7)), "Table 1"])
     assert labels["ankylography"] == sorted(f"Fig. {n}" for n in range(1, 6))
+    assert labels["xrai"] == ["Fig. 1", "Fig. 2", "Table 1"]
     assert labels["separation"] == sorted([*(f"Fig. {n}" for n in range(1, 13)), *(f"Table {n}" for n in range(1, 4))])

@@ -86,8 +86,8 @@ class PublishedPaper(Section):
 
     citation: str
     """Authors, year, journal."""
-    doi: str
-    """DOI without resolver."""
+    doi: str | None = None
+    """DOI without resolver, where it has one."""
     differs: str
     """What ours is made of, where that is not what the paper used."""
     items: tuple[PublishedItem, ...] = Field(min_length=1)

@@ -57,7 +57,7 @@ class PagePaper:
 
     key: str
     citation: str
-    doi: str
+    doi: str | None
     differs: str
     scale: str
     items: Sequence[PageItem]
@@ -77,9 +77,7 @@ def page(title: str, papers: Sequence[PagePaper]) -> str:
     for paper in papers:
         body += [
             f'<h2 id="{paper.key}">{escape(paper.citation)}</h2>',
-            f'<p><a href="https://doi.org/{escape(paper.doi)}">doi:{escape(paper.doi)}</a>'
-            + (f"; scale <i>{escape(paper.scale)}</i>" if paper.scale else "")
-            + f"</p><p>{escape(paper.differs)}</p>",
+            f"<p>{'; '.join(_marks(paper))}</p><p>{escape(paper.differs)}</p>",
             *(_item(item) for item in paper.items if item.state != "not in this run"),
         ]
     return (
@@ -88,6 +86,11 @@ def page(title: str, papers: Sequence[PagePaper]) -> str:
         + "\n".join(body)
         + "\n</body></html>\n"
     )
+
+
+def _marks(paper: PagePaper) -> list[str]:
+    link = [] if paper.doi is None else [f'<a href="https://doi.org/{escape(paper.doi)}">doi:{escape(paper.doi)}</a>']
+    return link + ([f"scale <i>{escape(paper.scale)}</i>"] if paper.scale else [])
 
 
 def _overview(papers: Sequence[PagePaper]) -> str:
