@@ -248,6 +248,16 @@ def test_a_failing_rank_ends_the_job(folder):
     assert "missing.h5" in ran.stderr
 
 
+def test_a_wrong_stoichiometry_is_warned_of(folder, capsys):
+    altered(folder, "fewer.h5", composition={"C": 2, "H": 2})
+    assert main(arguments(folder, "fewer", "--quiet", shot="fewer.h5", time_budget_s=1e-6)) == 0
+    message = capsys.readouterr().err
+    assert "the composition is doubtful" in message
+    assert "more than all atoms of C2 H2 scatter in phase" in message
+    assert main(arguments(folder, "right", "--quiet", time_budget_s=1e-6)) == 0
+    assert "doubtful" not in capsys.readouterr().err
+
+
 def test_a_hopeless_shot_is_warned_of(folder, capsys):
     altered(folder, "noisy.h5", white_sigma_electron2=1e5)
     assert main(arguments(folder, "noisy", "--quiet", shot="noisy.h5", time_budget_s=1e-6)) == 0

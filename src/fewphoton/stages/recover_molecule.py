@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fewphoton.ankylography.composition_check import doubt_composition
 from fewphoton.ankylography.feasibility import predict_feasibility
 from fewphoton.ankylography.search_state import SearchState
 from fewphoton.ankylography.solutions import distinct_molecules
@@ -79,6 +80,9 @@ def run(inputs: Inputs, outputs: Outputs, config: RecoverMoleculeConfig, context
             feasibility = predict_feasibility(shot)
             if feasibility.hopeless:
                 context.say(f"recover-molecule: there is little hope of success: {feasibility.reason}")
+            doubt = doubt_composition(shot)
+            if doubt is not None:
+                context.say(f"recover-molecule: the composition is doubtful: {doubt}")
         memory = None
         if outputs.checkpoint is not None and config.method == "fewphoton":
             path = outputs.checkpoint
