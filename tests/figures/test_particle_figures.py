@@ -129,5 +129,10 @@ def test_the_table_holds_its_cells_and_groups():
         assert wanted in texts
     place = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
     assert place["1.0"][0] < place["1,000 photons"][0] < place["2.0"][0]
+    groups = [("300 photons a frame", "a"), ("1,000 photons a frame", "a")]
+    narrow = accuracy_table.draw(groups, [("5", ["1", "2"])], "R", "n")
+    narrow.canvas.draw()
+    boxes = [text.get_window_extent() for text in narrow.axes[0].texts if "photons" in text.get_text()]
+    assert boxes[0].x1 < boxes[1].x0
     with pytest.raises(DataError, match="a cell for each"):
         accuracy_table.draw(head, [("50,000", ["1.0"])], "Resolution", "frames")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from fewphoton.cli import main
 from fewphoton.config.particle_figure import DrawParticlesConfig
@@ -36,9 +37,15 @@ def test_densities_are_drawn_beside_the_first(tmp_path):
     assert [row["density"] for row in rows] == ["truth", "found"]
     assert float(rows[0]["correlation_with_first"]) == pytest.approx(1)
     assert 0.8 < float(rows[1]["correlation_with_first"]) < 1
-    other = write_map(tmp_path / "other.ccp4", ball(), 40.0)
-    with pytest.raises(InputFileError, match="another voxel"):
-        draw(tmp_path, "densities", maps=[*paths, other])
+    # Other grids are brought to that of the first, about the middle of the box.
+    fine = np.pad(ndimage.zoom(ball(), 2, order=3, grid_mode=True, mode="nearest"), 3)[1:, 1:, 1:]
+    other = write_map(tmp_path / "other.ccp4", fine, float(len(fine)))
+    rows = draw(tmp_path, "densities", maps=[paths[0], other])
+    assert float(rows[1]["correlation_with_first"]) > 0.98
+    long = tmp_path / "long.ccp4"
+    write_ccp4_map(long, ball(), (34.0, 34.0, 40.0, 90, 90, 90))
+    with pytest.raises(InputFileError, match="cubic box"):
+        draw(tmp_path, "densities", maps=[paths[0], long])
     with pytest.raises(ConfigError, match="one for each of the 2 input files"):
         draw(tmp_path, "densities", {"labels": ["a"]}, maps=paths)
 

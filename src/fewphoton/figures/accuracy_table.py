@@ -41,6 +41,9 @@ def draw(
     width = max(
         4.0 + 1.25 * max(len(text) for _, cells in rows for text in [*cells, *(name for _, name in head)]), 18.0
     )
+    # Groups stand over their columns, and need room of their own where these are few.
+    for group, _ in head:
+        width = max(width, (4.0 + 1.45 * len(group)) / sum(other == group for other, _ in head))
     figure_width = max(first + width * len(head) + 4.0, 8.0 + 1.35 * len(caption))
     height = _ROW_MM * (len(rows) + 2) + _HEAD_MM + 3.0
     figure = style.new_figure(figure_width, height)

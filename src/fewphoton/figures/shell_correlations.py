@@ -69,7 +69,8 @@ def draw(curves: Sequence[LabelledCurve], name: str, chance: LabelledCurve | Non
         axes.plot(chance.q_inv_angstrom[known], chance.correlation[known], **line)
     axes.axhline(0.5, color=style.QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.set_xlim(left=0)
-    lowest = min(float(np.nanmin(curve.correlation)) for curve in curves if np.isfinite(curve.correlation).any())
+    shown = [*curves, chance] if chance is not None else curves
+    lowest = min(float(np.nanmin(curve.correlation)) for curve in shown if np.isfinite(curve.correlation).any())
     axes.set_ylim(min(-0.05, 1.1 * lowest), 1.03)
     axes.set_xlabel("q = 2 sin θ/λ (1/Å)")
     axes.set_ylabel(name)

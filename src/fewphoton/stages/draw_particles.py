@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from fewphoton.config.particle_figure import DrawParticlesConfig
 from fewphoton.errors import ConfigError, DataError, InputFileError
@@ -99,21 +100,33 @@ def _labelled(inputs: Inputs, name: str, config: DrawParticlesConfig) -> dict[st
 def _draw_densities(inputs: Inputs, config: DrawParticlesConfig) -> _Drawn:
     shown: list[particle_densities.ShownDensity] = []
     rows: list[dict[str, Any]] = []
-    voxel = 0.0
+    n, voxel = 0, 0.0
     for label, path in _labelled(inputs, "maps", config).items():
         values, cell = read_ccp4_map(path)
         edge = cell[0] / len(values)
-        if shown and abs(edge - voxel) > 1e-4 * voxel:
-            raise InputFileError(path, "has another voxel than the first map", expected=voxel, found=edge)
-        density = np.asarray(values, dtype=np.float64)
+        if len(set(values.shape)) > 1 or not np.allclose(cell, (cell[0],) * 3 + (90.0,) * 3, rtol=1e-4):
+            raise InputFileError(path, "is no map of a cubic box", found=f"{values.shape} voxels, cell {cell}")
+        if not shown:
+            n, voxel = len(values), edge
+        density = _on_grid(np.asarray(values, dtype=np.float64), edge / voxel, n)
         correlation = float(np.corrcoef(density.ravel(), (shown[0].values if shown else density).ravel())[0, 1])
         note = f"correlation {correlation:.3f}" if shown else ""
         shown.append(particle_densities.ShownDensity(label, density, note))
         rows.append({"density": label, "correlation_with_first": correlation})
-        voxel = edge if len(shown) == 1 else voxel
     first = shown[0].values
     n_voxels = int((first >= config.level_share * first.max()).sum())
     return particle_densities.draw(shown, voxel, n_voxels), [row | {"voxels_inside": n_voxels} for row in rows]
+
+
+def _on_grid(values: NDArray[np.float64], voxels: float, n: int) -> NDArray[np.float64]:
+    """Return a density on a grid of ``n`` voxels an edge with the same middle; its own voxels are ``voxels`` of these.
+
+    Methods choose their own grids; beyond its box a density is zero.
+    """
+    if len(values) == n and abs(voxels - 1) < 1e-6:
+        return values
+    along = (np.arange(n) - n // 2) / voxels + len(values) // 2
+    return np.asarray(ndimage.map_coordinates(values, np.meshgrid(along, along, along, indexing="ij"), order=3))
 
 
 def _numbers(rows: list[dict[str, str]], name: str, path: Path) -> NDArray[np.float64]:
