@@ -46,6 +46,6 @@ def doubt_composition(shot: Shot) -> str | None:
     if _DIM <= ratio <= _BRIGHT:
         return None
     return (
-        f"beyond {_LEAST_Q_INV_ANGSTROM:g} 1/angstrom the shot is {ratio:.2g} times as bright as molecules of {told} are "
+        f"beyond {_LEAST_Q_INV_ANGSTROM:g} 1/angstrom the shot is {ratio:.2g} times as bright as {told} is "
         "on average: check the composition, and that intensities are in electrons²"
     )
