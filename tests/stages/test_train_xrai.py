@@ -16,7 +16,9 @@ from fewphoton.io.volumes import read_volume_file
 from fewphoton.simulate.snapshots import UNUSED_AXIS
 from fewphoton.stages import evaluate_rotations, simulate_particles, torch_requirement
 from fewphoton.stages.contract import Context
+from fewphoton.stages.pose_scores import numbered_frames
 from fewphoton.stages.train_xrai import Inputs, Outputs, run
+from fewphoton.xrai.batches import held_out_split
 from tests.conftest import flat_detector
 from tests.simulate.molecules import made_up_molecule, pdb_text
 
@@ -57,10 +59,10 @@ def simulated(tmp_path_factory):
     return folder, section
 
 
-def train(folder, frames=None, crystal=None, checkpoint=None, preview=None, context=QUIET, **changes):
+def train(folder, frames=None, crystal=None, checkpoint=None, preview=None, held_out=None, context=QUIET, **changes):
     config = TrainXraiConfig(**{key: SMALL.get(key, {}) | changes.pop(key, {}) for key in SMALL}, **changes)
     folder.mkdir(exist_ok=True)
-    outputs = Outputs(*(folder / name for name in TRAINED), checkpoint, preview)
+    outputs = Outputs(*(folder / name for name in TRAINED), checkpoint, preview, held_out)
     run(Inputs(frames, crystal), outputs, config, context)
     return [(folder / name).read_bytes() for name in TRAINED[:2]]
 
@@ -72,7 +74,8 @@ def losses(folder):
 @pytest.mark.parametrize("noise", ["poisson", "none"])
 def test_what_is_written(simulated, tmp_path, noise):
     folder, _ = simulated
-    train(tmp_path, folder / f"{noise}.h5", folder / "crystal.yaml", preview=tmp_path / "preview.png", preview_every=6)
+    kept = {"preview": tmp_path / "preview.png", "held_out": tmp_path / "held_out.txt"}
+    train(tmp_path, folder / f"{noise}.h5", folder / "crystal.yaml", preview_every=6, **kept)
     poses = read_orientation_file(tmp_path / "poses.h5")
     np.testing.assert_allclose(np.linalg.norm(poses.best_quaternion, axis=1), 1, atol=1e-9)
     assert len(poses) == 60
@@ -95,6 +98,8 @@ def test_what_is_written(simulated, tmp_path, noise):
     assert [row["step"] for row in rows[2:]] == ["8", "12"]
     metrics = read_metrics(tmp_path / "metrics.json")
     assert metrics["n_frames_held_out"] == 6
+    apart = np.flatnonzero(numbered_frames(tmp_path / "held_out.txt", 60))
+    np.testing.assert_array_equal(apart, np.sort(held_out_split(60, 6, 0)[1]))
     assert metrics["frames_seen"] == 16 * 8
     assert (tmp_path / "preview.png").read_bytes()[:4] == b"\x89PNG"
 

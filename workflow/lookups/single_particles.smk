@@ -79,7 +79,11 @@ def first_files(wildcards):
 def solved_files(wildcards):
     """Return the poses and the volume that a method ends with."""
     if pose_method(wildcards).refine_poses is None:
-        return first_files(wildcards)
+        files = first_files(wildcards)
+        if pose_method(wildcards).first == "train_xrai":
+            # Refinement merges all frames, so that none stays apart there.
+            files["held_out"] = f"{run_folder(wildcards)}/train_xrai/held_out.txt"
+        return files
     folder = f"{run_folder(wildcards)}/refine_poses"
     return {"poses": f"{folder}/poses.h5", "volume": f"{folder}/volume.h5"}
 

@@ -80,6 +80,7 @@ rule train_xrai:
         poses=f"{RESULTS}/particles/{{particle}}/{{frames}}/{{method}}/{{seed}}/train_xrai/poses.h5",
         trace=f"{RESULTS}/particles/{{particle}}/{{frames}}/{{method}}/{{seed}}/train_xrai/trace.csv",
         metrics=f"{RESULTS}/particles/{{particle}}/{{frames}}/{{method}}/{{seed}}/train_xrai/metrics.json",
+        held_out=f"{RESULTS}/particles/{{particle}}/{{frames}}/{{method}}/{{seed}}/train_xrai/held_out.txt",
     log:
         f"{RESULTS}/particles/{{particle}}/logs/{{frames}}/{{method}}/{{seed}}/train_xrai.log",
     benchmark:
@@ -100,8 +101,8 @@ rule train_xrai:
         checkpoint=f"{RESULTS}/particles/{{particle}}/{{frames}}/{{method}}/{{seed}}/train_xrai/checkpoint.pt",
     shell:
         "fewphoton train-xrai --frames {input.frames} --crystal {input.crystal} --volume {output.volume} "
-        "--poses {output.poses} --trace {output.trace} --metrics {output.metrics} --checkpoint {params.checkpoint} "
-        "--threads {threads} --config-json {params.config:q} 2> {log}"
+        "--poses {output.poses} --trace {output.trace} --metrics {output.metrics} --held-out {output.held_out} "
+        "--checkpoint {params.checkpoint} --threads {threads} --config-json {params.config:q} 2> {log}"
 
 
 rule match_patterns:
@@ -219,8 +220,11 @@ rule score_particles:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         config=score_section,
+        held_out=lambda wildcards, input: (
+            ["--held-out", input.held_out] if "held_out" in input.keys() else []
+        ),
     shell:
-        "fewphoton score-particles --poses {input.poses} --frames {input.frames} --volume {input.volume} "
+        "fewphoton score-particles --poses {input.poses} --frames {input.frames} {params.held_out} --volume {input.volume} "
         "--density {input.density} --structure {input.structure} --metrics {output.metrics} "
         "--curves {output.curves} --errors {output.errors} --aligned {output.aligned} --truth {output.truth} "
         "--threads {threads} --config-json {params.config:q} 2> {log}"

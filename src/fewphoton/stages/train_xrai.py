@@ -15,7 +15,7 @@ from fewphoton.config.train_xrai import TrainXraiConfig
 from fewphoton.data import Crystal, FrameOrientations, IntensityVolume
 from fewphoton.data.pattern_source import PatternSource, PatternsWithin
 from fewphoton.errors import ConfigError, DataError, GeometryError, InputFileError
-from fewphoton.io.atomic import remove_leftovers, written_aside
+from fewphoton.io.atomic import remove_leftovers, write_text, written_aside
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.metrics import write_metrics, write_table
 from fewphoton.io.molecule_files import read_molecule
@@ -61,6 +61,7 @@ class Outputs:
     metrics: Path = path_field("numbers of the run (JSON)")
     checkpoint: Path | None = path_field("checkpoint to resume from (PyTorch)", optional=True)
     preview: Path | None = path_field("volume and poses while training goes on (PNG)", optional=True)
+    held_out: Path | None = path_field("numbers of the frames that were kept apart, one a line", optional=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +155,8 @@ class _Run:
             self.say(f"{dark} frames hold no photons: their poses are unknown (NaN)")
         self._write(volume, poses)
         write_table(self.outputs.trace, [asdict(row) for row in training.trace])
+        if self.outputs.held_out is not None:
+            write_text(self.outputs.held_out, "".join(f"{number}\n" for number in sorted(held_out.tolist())))
         seen = training.steps_taken * schedule.batch_frames
         write_metrics(
             self.outputs.metrics,
