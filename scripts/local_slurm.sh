@@ -101,6 +101,9 @@ KillWait=2
 # How long squeue knows jobs that have ended.
 MinJobAge=600
 ReturnToService=2
+# Killed MPI programs leave files in /dev/shm that are named by job and step. Counted from 1 in every new cluster, another
+# program would meet them and stop ("MPIDI_POSIX_comm_bootstrap: Out of memory").
+FirstJobId=$(($(date +%s) % 60000000 + 1))
 SlurmctldTimeout=30
 SlurmdTimeout=30
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=2
