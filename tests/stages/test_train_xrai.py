@@ -75,7 +75,7 @@ def losses(folder):
 def test_what_is_written(simulated, tmp_path, noise):
     folder, _ = simulated
     kept = {"preview": tmp_path / "preview.png", "held_out": tmp_path / "held_out.txt"}
-    train(tmp_path, folder / f"{noise}.h5", folder / "crystal.yaml", preview_every=6, **kept)
+    train(tmp_path, folder / f"{noise}.h5", folder / "crystal.yaml", preview_every=1000, **kept)
     poses = read_orientation_file(tmp_path / "poses.h5")
     np.testing.assert_allclose(np.linalg.norm(poses.best_quaternion, axis=1), 1, atol=1e-9)
     assert len(poses) == 60

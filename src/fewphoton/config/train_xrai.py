@@ -146,7 +146,7 @@ class TrainXraiConfig(Section):
     compile: bool = False
     """Compile the networks (torch.compile): faster steps after a minute or more of compilation."""
     preview_every: int = Field(default=500, ge=1)
-    """Steps between previews, where a preview is asked for."""
+    """Steps between previews, where a preview is asked for; the last step gives one in any case."""
     seed: int = Field(default=0, ge=0)
     """Seed of weights, of the order of frames and of pixels drawn."""
 

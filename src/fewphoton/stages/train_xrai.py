@@ -254,7 +254,8 @@ class _Run:
             )
         if taken % schedule.checkpoint_every == 0:
             self._save(training)
-        if taken % self.config.preview_every == 0 and self.outputs.preview is not None and self.processes.rank == 0:
+        due = taken % self.config.preview_every == 0 or training.steps_to_go == 0
+        if due and self.outputs.preview is not None and self.processes.rank == 0:
             self._preview(training, held_out)
 
     def _preview(self, training: Training, held_out: NDArray[np.int64]) -> None:
