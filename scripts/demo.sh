@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Install into .venv, run the workflow of a configuration, and write its report.
-#   scripts/demo.sh [CONFIG] [SNAKEMAKE OPTIONS…]
+#   scripts/demo.sh [CONFIG] [SNAKEMAKE OPTIONS…]     with EXTRAS=all,xrai for configurations that train networks
 set -euo pipefail
 cd "$(dirname "$0")/.."
 config=${1:-config/config.yaml}
 shift || true
-scripts/install.sh all
+scripts/install.sh "${EXTRAS:-all}"
 export PATH="$PWD/.venv/bin:$PATH"
 run=$(python - "$config" "$@" <<'PY'
 import sys, yaml

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make .venv with fewphoton and exactly the versions that were tested.
-#   scripts/install.sh EXTRAS [PYTHON]     EXTRAS: all, or all,test
+#   scripts/install.sh EXTRAS [PYTHON]     EXTRAS: all, all,xrai (with PyTorch), all,xrai,test
 # A cluster's own MPI: load its module and ask for "mpi,figures,workflow" instead of "all"; the wheel then finds it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
