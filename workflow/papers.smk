@@ -19,9 +19,12 @@ def run_of(key):
     return content if paper.scale is None else content | {"scale": paper.scale}
 
 
+RUNS = {key: run_of(key) for key in PAPERS.papers}
+
+
 def folder_of(key):
     """Return the folder of a paper's results; scales may have names of their own."""
-    content = run_of(key)
+    content = RUNS[key]
     chosen = content.get("scales", {}).get(content.get("scale"), {})
     return f"results/{chosen.get('run', content['run'])}"
 
@@ -35,7 +38,7 @@ if "emc" in PAPERS.papers:
         snakefile:
             "../Snakefile"
         config:
-            run_of("emc")
+            RUNS["emc"]
 
     use rule * from emc as emc_*
 
@@ -48,7 +51,7 @@ if "separation" in PAPERS.papers:
         snakefile:
             "../Snakefile"
         config:
-            run_of("separation")
+            RUNS["separation"]
 
     use rule * from separation as separation_*
 
@@ -61,7 +64,7 @@ if "ankylography" in PAPERS.papers:
         snakefile:
             "../Snakefile"
         config:
-            run_of("ankylography")
+            RUNS["ankylography"]
 
     use rule * from ankylography as ankylography_*
 
@@ -74,7 +77,7 @@ if "xrai" in PAPERS.papers:
         snakefile:
             "../Snakefile"
         config:
-            run_of("xrai")
+            RUNS["xrai"]
 
     use rule * from xrai as xrai_*
 
@@ -99,9 +102,9 @@ rule compare_papers:
                 "title": PAPERS.title,
                 "results": {key: folder_of(key) for key in PAPERS.papers},
                 "scales": {
-                    key: str(run_of(key)["scale"])
+                    key: str(RUNS[key]["scale"])
                     for key in PAPERS.papers
-                    if run_of(key).get("scale")
+                    if RUNS[key].get("scale")
                 },
                 "strict": PAPERS.strict,
             }

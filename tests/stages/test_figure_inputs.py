@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fewphoton.errors import ConfigError, DataError
-from fewphoton.stages.figure_inputs import errors_name_files, file_labels, given_paths, needed
+from fewphoton.stages.figure_inputs import errors_name_files, file_labels, given_paths, labelled_files, needed
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,10 @@ def test_labels_are_names_of_files_or_of_folders():
     assert file_labels(alike, ("x", "y")) == ("x", "y")
     with pytest.raises(ConfigError, match="one for each of the 2 input files, found 1"):
         file_labels(alike, ("x",))
+
+
+def test_files_have_distinct_labels():
+    paths = ["one/a.csv", "two/a.csv"]
+    assert labelled_files(paths, ()) == {"one": Path("one/a.csv"), "two": Path("two/a.csv")}
+    with pytest.raises(ConfigError, match="distinct names of the files, found x, x"):
+        labelled_files(paths, ("x", "x"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,17 +96,15 @@ def _page_item(item: PublishedItem, folder: Path | None) -> PageItem:
         return plain("left out", item.left_out)
     if folder is None:
         return plain("not in this run", "")
-    pictures = [(str(path.relative_to(folder)), path.read_bytes()) for path in _found(folder, item.figures)]
-    tables = [str(path.relative_to(folder)) for path in _found(folder, item.tables)]
-    absent = [pattern for pattern in (*item.figures, *item.tables) if not any(folder.glob(pattern))]
+    found = {pattern: sorted(folder.glob(pattern)) for pattern in (*item.figures, *item.tables)}
+    absent = [pattern for pattern, paths in found.items() if not paths]
+    pictures = [
+        (str(path.relative_to(folder)), path.read_bytes()) for pattern in item.figures for path in found[pattern]
+    ]
+    tables = [str(path.relative_to(folder)) for pattern in item.tables for path in found[pattern]]
     values = [_value(folder, value) for value in item.values]
     state, reason = ("missing", f"{folder} holds no {', '.join(absent)}") if absent else ("regenerated", "")
     return PageItem(item.label, item.title, item.data, state, reason, pictures, tables, values)
-
-
-def _found(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
-    for pattern in patterns:
-        yield from sorted(folder.glob(pattern))
 
 
 def _value(folder: Path, value: PublishedValue) -> ValueRow:

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from fewphoton.config.molecule_figure import DrawMoleculeConfig
 from fewphoton.data import Molecule, PositionGrid
-from fewphoton.errors import ConfigError
 from fewphoton.evaluate.molecule_match import MoleculeMatch, match_molecules
 from fewphoton.figures import ball_drawing, site_stems, style
 from fewphoton.io.metrics import write_table
 from fewphoton.stages.contract import Context, path_field
-from fewphoton.stages.figure_inputs import errors_name_files, file_labels, needed
+from fewphoton.stages.figure_inputs import errors_name_files, labelled_files, needed
 from fewphoton.stages.recovered_solutions import molecule_of, read_solutions, read_truth
 from fewphoton.stages.recovery_figures import RECOVERY_FIGURES, kept_rows
 
@@ -69,13 +68,9 @@ def run(inputs: Inputs, outputs: Outputs, config: DrawMoleculeConfig, context: C
 def _matches(inputs: Inputs, config: DrawMoleculeConfig) -> tuple[Molecule, dict[str, MoleculeMatch]]:
     """Return the truth, and the solution that each method ranks first laid upon it, by label."""
     truth = read_truth(needed(inputs, "truth", config.figure))
-    paths = [Path(path) for path in inputs.recovered]
-    labels = file_labels(paths, config.labels)
-    if len(set(labels)) != len(labels):
-        raise ConfigError(f"labels: expected distinct names of the recovered files, found {', '.join(labels)}")
-    best = [molecule_of(read_solutions(path)[0]) for path in paths]
-    found = [match_molecules(truth, molecule, config.match_angstrom) for molecule in best]
-    return truth, dict(zip(labels, found, strict=True))
+    files = labelled_files(inputs.recovered, config.labels)
+    best = {label: molecule_of(read_solutions(path)[0]) for label, path in files.items()}
+    return truth, {label: match_molecules(truth, molecule, config.match_angstrom) for label, molecule in best.items()}
 
 
 def _note(match: MoleculeMatch) -> str:

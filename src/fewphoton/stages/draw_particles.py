@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fewphoton.config.particle_figure import DrawParticlesConfig
-from fewphoton.errors import ConfigError, DataError, InputFileError
+from fewphoton.errors import DataError, InputFileError
 from fewphoton.evaluate.accuracy_table import accuracy_cells
 from fewphoton.evaluate.density_score import resolution_at_half
 from fewphoton.evaluate.fourier_shell import ShellCorrelation
@@ -20,7 +20,7 @@ from fewphoton.figures import accuracy_table, particle_densities, shell_correlat
 from fewphoton.io.metrics import read_table, write_table
 from fewphoton.io.volumes import read_ccp4_map
 from fewphoton.stages.contract import Context, path_field
-from fewphoton.stages.figure_inputs import errors_name_files, file_labels, needed
+from fewphoton.stages.figure_inputs import errors_name_files, labelled_files, needed
 from fewphoton.stages.recovery_figures import kept_rows
 
 Config = DrawParticlesConfig
@@ -90,11 +90,7 @@ def run(inputs: Inputs, outputs: Outputs, config: DrawParticlesConfig, context: 
 
 
 def _labelled(inputs: Inputs, name: str, config: DrawParticlesConfig) -> dict[str, Path]:
-    paths = [Path(path) for path in needed(inputs, name, config.figure)]
-    labels = file_labels(paths, config.labels)
-    if len(set(labels)) != len(labels):
-        raise ConfigError(f"labels: expected distinct names of the files, found {', '.join(labels)}")
-    return dict(zip(labels, paths, strict=True))
+    return labelled_files(needed(inputs, name, config.figure), config.labels)
 
 
 def _draw_densities(inputs: Inputs, config: DrawParticlesConfig) -> _Drawn:

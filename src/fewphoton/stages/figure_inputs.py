@@ -39,6 +39,20 @@ def errors_name_files(inputs: Any, figure: str) -> Iterator[None]:
         raise DataError(f"figure {figure!r} from {', '.join(read) or 'no file'}: {error}") from error
 
 
+def labelled_files(paths: Sequence[str | Path], labels: tuple[str, ...]) -> dict[str, Path]:
+    """Return files by the labels of :func:`file_labels`.
+
+    Raises
+    ------
+    ConfigError
+        If labels are not one for each file, or are not distinct.
+    """
+    names = file_labels(paths, labels)
+    if len(set(names)) != len(names):
+        raise ConfigError(f"labels: expected distinct names of the files, found {', '.join(names)}")
+    return {name: Path(path) for name, path in zip(names, paths, strict=True)}
+
+
 def file_labels(paths: Sequence[str | Path], labels: tuple[str, ...], *, folders: bool = False) -> tuple[str, ...]:
     """Return a label for each file: as configured, or the names of the files.
 
