@@ -54,6 +54,12 @@ def particle_tasks(wildcards):
     return pose_method(wildcards).reconstruct.tasks
 
 
+def particle_threads(wildcards):
+    """Return the threads that a job can use: a second one gains nothing with small frames."""
+    frames = FRAME_SETS[wildcards.particle][wildcards.frames]
+    return 2 if frames.detector.pixels > 64 else 1
+
+
 def begins_with(stage):
     """Return a wildcard pattern of the methods that begin with a stage."""
     return only(

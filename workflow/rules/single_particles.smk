@@ -90,7 +90,7 @@ rule train_xrai:
     retries: 1
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: particle_threads
     resources:
         mem_mb=lambda wildcards, input, attempt: int(
             (6000 + 3 * megabytes(input)) * attempt
@@ -123,7 +123,7 @@ rule match_patterns:
     retries: 1
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: particle_threads
     resources:
         mem_mb=lambda wildcards, input, attempt: int(
             (6000 + 3 * megabytes(input)) * attempt
@@ -155,7 +155,7 @@ rule refine_poses:
     retries: 1
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: particle_threads
     resources:
         mem_mb=lambda wildcards, input, attempt: int(
             (6000 + 3 * megabytes(input)) * attempt
