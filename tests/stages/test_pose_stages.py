@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
@@ -65,7 +66,7 @@ def match(folder, out, config=FROM_NOTHING, *more):
 
 def refine(folder, poses, out, config=ROUNDS, *more):
     words = [f"--frames={folder / 'frames'}", f"--crystal={folder / 'crystal'}", f"--start-poses={poses}"]
-    words += [f"--{name}={out / name}" for name in ("volume", "poses", "rounds", "metrics")]
+    words += [f"--{name}={out / name}" for name in ("volume", "poses", "rounds", "metrics", "checkpoint")]
     return main(["refine-poses", *words, "--config-json", config, "--quiet", "--threads=1", *more])
 
 
@@ -76,6 +77,27 @@ def given(path, quaternion):
         unknown, np.full(n, -1), unknown, unknown, unknown, best_quaternion=quaternion, spacing_deg=5.0
     )
     write_orientation_file(path, poses, PROVENANCE)
+
+
+@pytest.fixture
+def dying(monkeypatch):
+    """Make a stage die once it has written its checkpoint a number of times."""
+
+    def after(stage, n_written, run):
+        write, written = stage.CheckpointFile.write, []
+
+        def writing(self, *content):
+            write(self, *content)
+            written.append(1)
+            if len(written) == n_written:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stage.CheckpointFile, "write", writing)
+            with pytest.raises(KeyboardInterrupt):
+                run()
+
+    return after
 
 
 @pytest.mark.parametrize("assignment", ["best", "posterior"])
@@ -101,24 +123,13 @@ def test_matching_writes_poses_volume_and_floor(counted, tmp_path, assignment):
 
 
 @pytest.mark.parametrize("killed_after", [2, 5])
-def test_a_killed_match_goes_on_and_ends_the_same(counted, tmp_path, monkeypatch, killed_after):
+def test_a_killed_match_goes_on_and_ends_the_same(counted, tmp_path, dying, killed_after):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     several = "{level: 1, starts: 2, start_iterations: 2, iterations: 4, held_out_fraction: 0.1, seed: 4}"
     assert match(counted, whole, several) == 0
     from fewphoton.stages import match_patterns as stage
 
-    write, written = stage.CheckpointFile.write, []
-
-    def dying(self, *content):
-        write(self, *content)
-        written.append(1)
-        if len(written) == killed_after:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage.CheckpointFile, "write", dying)
-        with pytest.raises(KeyboardInterrupt):
-            match(counted, killed, several)
+    dying(stage, killed_after, lambda: match(counted, killed, several))
     assert not (killed / "volume").exists()
     assert match(counted, killed, several) == 0
     for name in ("volume", "poses"):
@@ -147,6 +158,49 @@ def test_poses_a_few_degrees_off_are_refined(exact, tmp_path):
     parts = [one.values[tuple([slice((one.n - n) // 2, (one.n + n) // 2)] * 3)] for one in (merged, truth)]
     inside = np.linalg.norm(np.indices((n, n, n)) - n // 2, axis=0) < n // 2 - 1
     assert np.corrcoef(*(part[inside] for part in parts))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(("merge", "killed_after"), [("best", 1), ("best", 3), ("posterior", 2)])
+def test_a_killed_refinement_goes_on_and_ends_the_same(counted, tmp_path, dying, merge, killed_after):
+    from fewphoton.stages import refine_poses as stage
+
+    true = read_photon_file(counted / "frames")[0].table.quaternion
+    given(tmp_path / "given", off_by(true, 6.0, np.random.default_rng(0)))
+    config = (
+        f"{{rounds: 2, rematch_rounds: 1, rematch_level: 2, merge: {merge}, candidates: {{level: 1, iterations: 2}}}}"
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert refine(counted, tmp_path / "given", whole, config) == 0
+    dying(stage, killed_after, lambda: refine(counted, tmp_path / "given", killed, config))
+    assert not (killed / "volume").exists()
+    with h5py.File(killed / "checkpoint") as file:
+        done = list(file["records/seconds"][:])
+    assert len(done) == killed_after
+    assert refine(counted, tmp_path / "given", killed, config) == 0
+    for name in ("volume", "poses"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    rounds = read_table(killed / "rounds")
+    assert [row["kind"] for row in rounds] == ["candidates", "candidates", "search", "search"][: len(rounds)]
+    assert [float(row["seconds"]) for row in rounds[:killed_after]] == pytest.approx(done)
+
+
+@pytest.mark.parametrize("lacking", ["fluence", "frames"])
+def test_a_foreign_checkpoint_of_a_refinement_is_a_typed_error(counted, tmp_path, capsys, lacking):
+    true = read_photon_file(counted / "frames")[0].table.quaternion
+    given(tmp_path / "given", off_by(true, 6.0, np.random.default_rng(0)))
+    config = "{rounds: 1, rematch_rounds: 0}"
+    assert refine(counted, tmp_path / "given", tmp_path, config) == 0
+    with h5py.File(tmp_path / "checkpoint", "r+") as file:
+        if lacking == "fluence":
+            del file["memory/fluence"]
+        else:
+            poses = file["memory/quaternion"][:-1]
+            del file["memory/quaternion"]
+            file["memory/quaternion"] = poses
+    assert refine(counted, tmp_path / "given", tmp_path, config) == 1
+    said = capsys.readouterr().err
+    assert "Remove the checkpoint" in said
+    assert ("fluence" if lacking == "fluence" else "78 poses for 79 frames") in said
 
 
 def test_a_volume_to_begin_with_may_have_any_scale(exact, tmp_path):

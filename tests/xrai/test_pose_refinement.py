@@ -71,3 +71,30 @@ def test_fluences_are_found():
     ratio = problem.patterns.total / expected
     assert np.corrcoef(refined.fluence, ratio)[0, 1] > 0.8
     assert refined.fluence.mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("merge", ["best", "posterior"])
+def test_any_saved_state_leads_to_the_same_poses(merge):
+    found = particles(150, 300.0, "poisson")
+    problem = problem_of(found)
+    start = started(found, 8.0, 0.1, np.random.default_rng(3))
+    start[4] = np.nan
+    config = RefinePosesConfig(
+        rounds=2,
+        rematch_rounds=1,
+        rematch_level=2,
+        candidates=CandidatesConfig(level=2, per_frame=3, iterations=2),
+        merge=merge,
+    )
+    states = []
+    whole = refine_poses(problem, config, start, save=states.append)
+    assert len(states) == (4 if merge == "best" else 2)
+    for state in states:
+        later = []
+        # Poses to begin with are not needed any more.
+        again = refine_poses(problem, config, np.full_like(start, np.nan), report=later.append, state=state)
+        assert len(later) == len(states) - len(state.records)
+        for name in ("quaternion", "log_likelihood", "fluence", "probability", "entropy_nat"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(whole, name), err_msg=name)
+        np.testing.assert_array_equal(again.volume.numpy(), whole.volume.numpy())
+        assert again.records[: len(state.records)] == state.records

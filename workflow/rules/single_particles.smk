@@ -163,10 +163,12 @@ rule refine_poses:
         runtime=lambda wildcards, attempt: 480 * attempt,
     params:
         config=seeded_section("refine_poses"),
+        checkpoint=f"{RESULTS}/particles/{{particle}}/{{frames}}/{{method}}/{{seed}}/refine_poses/checkpoint.h5",
     shell:
         "fewphoton refine-poses --frames {input.frames} --crystal {input.crystal} --start-poses {input.poses} "
         "--start-volume {input.volume} --volume {output.volume} --poses {output.poses} --rounds {output.rounds} "
-        "--metrics {output.metrics} --threads {threads} --config-json {params.config:q} 2> {log}"
+        "--metrics {output.metrics} --checkpoint {params.checkpoint} --threads {threads} --config-json {params.config:q} "
+        "2> {log}"
 
 
 rule phase:

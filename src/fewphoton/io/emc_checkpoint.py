@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from fewphoton.errors import InputFileError
@@ -29,7 +30,7 @@ class Checkpoint:
     volume : ndarray of float64, `(n, n, n)`
         Where the next iteration starts from.
     records : list of dict
-        One an iteration, numbers by name.
+        One an iteration, numbers and words by name.
     memory : dict of ndarray of float64
         Further arrays by name.
     """
@@ -37,6 +38,11 @@ class Checkpoint:
     volume: np.ndarray
     records: list[dict[str, Any]]
     memory: dict[str, np.ndarray]
+
+
+def _column(stored: h5py.Dataset) -> list[Any]:
+    values = stored.asstr()[()] if h5py.check_string_dtype(stored.dtype) else stored[()]
+    return list(values.tolist())
 
 
 class CheckpointFile:
@@ -73,7 +79,7 @@ class CheckpointFile:
                 if attribute(file, "identity") != self._identity:
                     return None
                 volume = dataset(file, "volume", kind="f", shape=(None, None, None))[()]
-                columns = {name: dataset(file, f"records/{name}", shape=(None,))[()] for name in file["records"]}
+                columns = {name: _column(dataset(file, f"records/{name}", shape=(None,))) for name in file["records"]}
                 memory = {name: dataset(file, f"memory/{name}", kind="f")[()] for name in file["memory"]}
         except (InputFileError, KeyError) as error:
             raise InputFileError(
@@ -90,27 +96,28 @@ class CheckpointFile:
                 found=sorted(lengths),
                 remedy="Remove the checkpoint to start anew",
             )
-        for name, values in {"volume": volume, **{f"memory/{name}": values for name, values in memory.items()}}.items():
-            if not np.isfinite(values).all():
+        for name, array in {"volume": volume, **{f"memory/{name}": values for name, values in memory.items()}}.items():
+            if not np.isfinite(array).all():
                 raise InputFileError(
                     self.path,
                     "holds values that are not finite",
                     where=name,
                     remedy="Remove the checkpoint to start anew, or bring back an intact copy",
                 )
-        length = lengths.pop() if lengths else 0
-        records = [{name: values[i].item() for name, values in columns.items()} for i in range(length)]
+        records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return Checkpoint(volume, records, memory)
 
     def write(self, volume: np.ndarray, records: Sequence[Any], memory: Mapping[str, np.ndarray] | None = None) -> None:
-        """Save volume, records (dataclass instances of numbers) and further arrays by name."""
+        """Save volume, records (dataclass instances of numbers and words) and further arrays by name."""
         with created(self.path) as file:
             file.attrs["fewphoton_kind"] = KIND
             file.attrs["identity"] = self._identity
             store(file, "volume", volume)
             group = file.create_group("records")
             for column in fields(records[0]) if records else ():
-                group.create_dataset(column.name, data=np.array([getattr(record, column.name) for record in records]))
+                listed = [getattr(record, column.name) for record in records]
+                words = h5py.string_dtype() if isinstance(listed[0], str) else None
+                group.create_dataset(column.name, data=listed, dtype=words)
             kept = file.create_group("memory")
             for name, values in (memory or {}).items():
                 store(kept, name, values)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fewphoton.config.pose_estimation import RefinePosesConfig
-from fewphoton.errors import GeometryError
+from fewphoton.errors import GeometryError, InputFileError
+from fewphoton.io.emc_checkpoint import CheckpointFile
 from fewphoton.io.metrics import write_metrics, write_table
 from fewphoton.io.orientation_files import read_orientation_file, write_orientation_file
 from fewphoton.io.provenance import Provenance
@@ -19,7 +20,9 @@ from fewphoton.stages.pose_estimation import WITHOUT_EFFECT, PoseTask
 from fewphoton.stages.torch_requirement import require_torch
 
 if TYPE_CHECKING:
-    from fewphoton.xrai.pose_refinement import RefineRecord
+    import torch
+
+    from fewphoton.xrai.pose_refinement import RefineRecord, RefineState
 
 Config = RefinePosesConfig
 
@@ -44,6 +47,7 @@ class Outputs:
     poses: Path = path_field("refined pose of each frame (HDF5)")
     rounds: Path = path_field("log of the rounds (CSV)")
     metrics: Path = path_field("metrics (JSON)")
+    checkpoint: Path | None = path_field("checkpoint to resume from (HDF5)", optional=True)
 
 
 def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Context) -> None:
@@ -84,9 +88,16 @@ def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Co
                 f"{record.rematched_fraction:.1%}, {record.patterns_per_second:.0f} patterns/s"
             )
 
-    refined = refine_poses(problem, config, start, volume, report)
     section = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     provenance = Provenance.of("refine-poses", section, input_files(inputs))
+    file = None if outputs.checkpoint is None else CheckpointFile(outputs.checkpoint, provenance.record())
+    state = None if file is None else _resumed(file, len(start), problem.views.device)
+
+    def save(now: RefineState) -> None:
+        if file is not None:
+            _save(file, now)
+
+    refined = refine_poses(problem, config, start, volume, report, state, save)
     task.write_volume(outputs.volume, refined.volume, refined.weight, refined.quaternion, refined.fluence, provenance)
     found = task.frame_orientations(
         refined.quaternion,
@@ -117,3 +128,49 @@ def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Co
             "device": str(problem.views.device),
         },
     )
+
+
+def _save(file: CheckpointFile, state: RefineState) -> None:
+    volume = np.zeros((0, 0, 0)) if state.volume is None else state.volume.double().cpu().numpy()
+    memory = {"quaternion": state.quaternion, "fluence": state.fluence, "value": state.value}
+    if state.candidates is not None:
+        kept = asdict(state.candidates)
+        memory |= {f"candidates_{name}": values.astype(np.float64) for name, values in kept.items()}
+    file.write(volume, state.records, memory)
+
+
+def _resumed(file: CheckpointFile, n_frames: int, device: torch.device) -> RefineState | None:
+    import torch
+
+    from fewphoton.xrai.candidate_poses import Candidates
+    from fewphoton.xrai.pose_refinement import RefineRecord, RefineState
+
+    found = file.read()
+    if found is None:
+        return None
+    try:
+        candidates = None
+        if "candidates_frame" in found.memory:
+            kept = {field.name: found.memory[f"candidates_{field.name}"] for field in fields(Candidates)}
+            candidates = Candidates(**kept | {"frame": kept["frame"].astype(np.int64)})
+        state = RefineState(
+            found.memory["quaternion"],
+            found.memory["fluence"],
+            found.memory["value"],
+            tuple(RefineRecord(**record) for record in found.records),
+            torch.as_tensor(found.volume, dtype=torch.float32, device=device) if found.volume.size else None,
+            candidates,
+        )
+    except (KeyError, TypeError) as error:
+        raise _unusable(file, f"belongs to another version: {error}") from error
+    if (
+        state.quaternion.shape != (n_frames, 4)
+        or state.fluence.shape != state.value.shape
+        or len(state.value) != n_frames
+    ):
+        raise _unusable(file, f"holds {len(state.quaternion)} poses for {n_frames} frames")
+    return state
+
+
+def _unusable(file: CheckpointFile, what: str) -> InputFileError:
+    return InputFileError(file.path, what, where="records or memory", remedy="Remove the checkpoint to start anew")

@@ -89,12 +89,40 @@ class RefinedPoses:
     records: tuple[RefineRecord, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class RefineState:
+    """Where a run stands after a number of iterations and rounds.
+
+    Parameters
+    ----------
+    quaternion : ndarray of float64, `(n_informative, 4)`
+        Poses.
+    fluence, value : ndarray of float64, `(n_informative,)`
+        Fluences, and log-likelihoods up to a constant of the frame.
+    records : tuple of RefineRecord
+        All iterations and rounds so far.
+    volume : Tensor of float32, optional
+        Where the next one begins; without it, with the frames merged at their poses.
+    candidates : Candidates, optional
+        Those of the last iteration, where the final volume is merged from them.
+    """
+
+    quaternion: NDArray[np.float64]
+    fluence: NDArray[np.float64]
+    value: NDArray[np.float64]
+    records: tuple[RefineRecord, ...]
+    volume: Tensor | None
+    candidates: Candidates | None
+
+
 def refine_poses(
     problem: EstimationProblem,
     config: RefinePosesConfig,
     quaternion: NDArray[np.float64],
     volume: Tensor | None = None,
     report: Callable[[RefineRecord], None] = lambda record: None,
+    state: RefineState | None = None,
+    save: Callable[[RefineState], None] = lambda state: None,
 ) -> RefinedPoses:
     """Refine.
 
@@ -110,8 +138,16 @@ def refine_poses(
         Volume to begin with. Default: merged from the frames whose poses are known.
     report : callable
         Called after each iteration and round.
+    state : RefineState, optional
+        Where an interrupted run stood; poses and volume to begin with are then not looked at.
+    save : callable
+        Called with the state after each iteration and round.
     """
-    refinement = _Refinement(problem, config, quaternion, volume, report)
+    refinement = _Refinement(problem, config, report, save)
+    if state is None:
+        refinement.begin(quaternion, volume)
+    else:
+        refinement.go_on_from(state)
     if config.candidates is not None:
         refinement.over_candidates()
     if config.merge == "best":
@@ -122,20 +158,28 @@ def refine_poses(
 class _Refinement:
     """The state that rounds change."""
 
+    quaternion: NDArray[np.float64]
+    fluence: NDArray[np.float64]
+    value: NDArray[np.float64]
+    candidates: Candidates | None = None
+    _given: Tensor | None
+
     def __init__(
         self,
         problem: EstimationProblem,
         config: RefinePosesConfig,
-        quaternion: NDArray[np.float64],
-        volume: Tensor | None,
         report: Callable[[RefineRecord], None],
+        save: Callable[[RefineState], None],
     ) -> None:
-        self.problem, self.config, self._report = problem, config, report
+        self.problem, self.config, self._report, self._save = problem, config, report, save
         self.records: list[RefineRecord] = []
+
+    def begin(self, quaternion: NDArray[np.float64], volume: Tensor | None) -> None:
+        """Take poses and a volume; match the frames whose pose is unknown."""
+        problem = self.problem
         self.quaternion = quaternion.copy()
         self.fluence = np.ones(len(quaternion))
         self.value = np.full(len(quaternion), -np.inf)
-        self.candidates: Candidates | None = None
         self._given = volume
         unknown = ~np.isfinite(quaternion).all(axis=1)
         if unknown.any():
@@ -143,13 +187,21 @@ class _Refinement:
             start = problem.merged(self.quaternion, ~unknown & ~problem.held_out)[0] if volume is None else volume
             self._match_anew(start, np.flatnonzero(unknown))
 
+    def go_on_from(self, state: RefineState) -> None:
+        """Take a saved state."""
+        self.quaternion, self.fluence, self.value = state.quaternion, state.fluence, state.value
+        self.records, self.candidates, self._given = list(state.records), state.candidates, state.volume
+
     def over_candidates(self) -> None:
         """Iterate over candidates; the likeliest becomes a frame's pose."""
         problem, config = self.problem, self.config.candidates
         assert config is not None  # asked for by the caller
+        done = self._done("candidates")
+        if done == config.iterations:
+            return
         sample = oblique_sample(config.level)
         volume = self._merged()
-        for number in range(1, config.iterations + 1):
+        for number in range(done + 1, config.iterations + 1):
             began = time.perf_counter()
             found = candidate_poses(
                 problem.views, volume, problem.noise, problem.patterns, problem.frame, sample, config.per_frame
@@ -158,16 +210,16 @@ class _Refinement:
             volume, _ = merge_candidates(problem.views, problem.patterns, found, ~held_out)
             best, _, entropy = found.best()
             moved = rotation_angles_deg(self.quaternion, best)
-            self.quaternion, self.value, self.candidates = best, found.log_likelihood, found
+            self.quaternion, self.value, self._given = best, found.log_likelihood, volume
+            self.candidates = found if self.config.merge == "posterior" else None
+            self.fluence = problem.fluences(volume, best)
             self._record("candidates", number, moved, 0.0, float(entropy.mean()), began)
-        self._given = volume
-        self.fluence = problem.fluences(volume, self.quaternion)
 
     def by_search(self) -> None:
         """Run the rounds of merging and local search."""
         problem, config = self.problem, self.config
         steps = np.geomspace(config.first_step_deg, config.last_step_deg, config.rounds * config.search_steps)
-        for number in range(1, config.rounds + 1):
+        for number in range(self._done("search") + 1, config.rounds + 1):
             began = time.perf_counter()
             volume = self._merged()
             part = steps[(number - 1) * config.search_steps : number * config.search_steps]
@@ -194,7 +246,7 @@ class _Refinement:
         """Score the held-out frames once more, and merge all."""
         problem, n = self.problem, len(self.quaternion)
         probability, entropy = np.full(n, np.nan), np.full(n, np.nan)
-        if self.config.merge == "posterior" and self.candidates is not None:
+        if self.candidates is not None:
             _, probability, entropy = self.candidates.best()
             volume, weight = merge_candidates(problem.views, problem.patterns, self.candidates)
         else:
@@ -203,6 +255,9 @@ class _Refinement:
         return RefinedPoses(
             self.quaternion, self.value, self.fluence, probability, entropy, volume, weight, tuple(self.records)
         )
+
+    def _done(self, kind: str) -> int:
+        return sum(record.kind == kind for record in self.records)
 
     def _merged(self) -> Tensor:
         """Volume of the frames that are not held out; what was given comes first, once."""
@@ -253,3 +308,13 @@ class _Refinement:
         )
         self.records.append(record)
         self._report(record)
+        self._save(
+            RefineState(
+                self.quaternion.copy(),
+                self.fluence,
+                self.value.copy(),
+                tuple(self.records),
+                self._given,
+                self.candidates,
+            )
+        )
