@@ -38,6 +38,20 @@ def test_faults(rows, chosen, column, message):
         find_value(rows, chosen, column)
 
 
+def test_rows_that_differ_in_named_columns_give_their_median():
+    seeded = [{"method": "m", "seed": str(seed), "r": cell} for seed, cell in enumerate(("0.5", "9", "1"))]
+    assert find_value(seeded, {"method": "m"}, "r", ["seed"]) == 1.0
+    assert find_value(seeded[:2], {"method": "m"}, "r", ["seed"]) == 4.75
+    assert find_value(seeded[:1], {"method": "m"}, "r", ["seed"]) == 0.5
+    assert math.isnan(find_value([*seeded, {"method": "m", "seed": "3", "r": ""}], {"method": "m"}, "r", ["seed"]))
+    with pytest.raises(DataError, match="one row with method = m for each seed, found 4"):
+        find_value([*seeded, {"method": "m", "seed": "0", "r": "2"}], {"method": "m"}, "r", ["seed"])
+    with pytest.raises(DataError, match="one row with method = n for each seed, found 0"):
+        find_value(seeded, {"method": "n"}, "r", ["seed"])
+    with pytest.raises(DataError, match="no column start"):
+        find_value(seeded, {"method": "m"}, "r", ["start"])
+
+
 def test_limits_may_be_open():
     assert is_accepted(1.0, 1.0, 1.0)
     assert is_accepted(-5.0, None, 0.0)

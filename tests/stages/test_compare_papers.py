@@ -70,6 +70,21 @@ def test_page_and_table_tell_all(tmp_path, results, capsys):
     assert (float(rows[0]["published"]), float(rows[0]["ours"]), rows[0]["accepted"]) == (20, 15, "True")
 
 
+def test_a_number_is_told_at_its_scales_alone(tmp_path, results):
+    content = catalogue(value(scales=["full"], lowest=16), value(scales=["reduced", "brief"], quantity="kept"))
+    assert compared(tmp_path, results, content, strict=True) == 0
+    assert [row["quantity"] for row in read_table(tmp_path / "p.csv")][:1] == ["kept"]
+    assert "&lt;found&gt;" not in (tmp_path / "p.html").read_text()
+    assert compared(tmp_path, results, content, scales={"emc": "full"}, strict=True) == 1
+
+
+def test_ours_may_be_the_median_of_several_rows(tmp_path, results):
+    content = catalogue(value(row={}, median_over=["n"]))
+    write_table(results / "m.csv", [{"n": 5, "k": 15}, {"n": 6, "k": 16}, {"n": 7, "k": 40}])
+    assert compared(tmp_path, results, content) == 0
+    assert float(read_table(tmp_path / "p.csv")[0]["ours"]) == 16
+
+
 @pytest.mark.parametrize(
     ("options", "accepted", "note"),
     [

@@ -128,7 +128,10 @@ def test_nothing_is_left_to_do_and_a_change_reruns_only_what_depends_on_it(finis
     assert "simulate_shot" not in plan
 
 
-@pytest.mark.parametrize(("scale", "folder"), [("reduced", "paper_ankylography"), ("full", "paper_ankylography_full")])
+@pytest.mark.parametrize(
+    ("scale", "folder"),
+    [("brief", "paper_ankylography_brief"), ("reduced", "paper_ankylography"), ("full", "paper_ankylography_full")],
+)
 def test_the_paper_can_be_planned_at_every_scale(tmp_path, scale, folder):
     (tmp_path / "config").symlink_to(ROOT / "config")
     config = ROOT / "config" / "paper_ankylography.yaml"

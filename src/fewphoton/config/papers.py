@@ -48,8 +48,12 @@ class PublishedValue(Section):
     """Our table (CSV), below the results of the paper's run."""
     row: Mapping[str, str | float | int] = Field(default_factory=dict)
     """Values of columns that choose the row; numbers are compared as numbers."""
+    median_over: tuple[str, ...] = ()
+    """Columns in which several rows that fit may differ, as `seed`: ours is the median of those rows."""
     column: str
     """Column of our number."""
+    scales: tuple[Name, ...] = ()
+    """Scales of the paper's run at which the numbers are set side by side. Empty: all of them."""
     lowest: float | None = None
     """Smallest value of ours that is accepted at any scale."""
     highest: float | None = None

@@ -55,8 +55,8 @@ def run(inputs: Inputs, outputs: Outputs, config: ComparePapersConfig, context: 
     rows: list[dict[str, Any]] = []
     for key, published in catalogue.papers.items():
         folder = config.results.get(key)
-        items = [_page_item(item, folder) for item in published.items]
         scale = config.scales.get(key, "")
+        items = [_page_item(item, folder, scale) for item in published.items]
         papers.append(PagePaper(key, published.citation, published.doi, published.differs, scale, items))
         rows += [
             {
@@ -88,7 +88,7 @@ def run(inputs: Inputs, outputs: Outputs, config: ComparePapersConfig, context: 
         )
 
 
-def _page_item(item: PublishedItem, folder: Path | None) -> PageItem:
+def _page_item(item: PublishedItem, folder: Path | None, scale: str) -> PageItem:
     def plain(state: str, reason: str) -> PageItem:
         return PageItem(item.label, item.title, item.data, state, reason, [], [], [])
 
@@ -102,7 +102,7 @@ def _page_item(item: PublishedItem, folder: Path | None) -> PageItem:
         (str(path.relative_to(folder)), path.read_bytes()) for pattern in item.figures for path in found[pattern]
     ]
     tables = [str(path.relative_to(folder)) for pattern in item.tables for path in found[pattern]]
-    values = [_value(folder, value) for value in item.values]
+    values = [_value(folder, value) for value in item.values if not value.scales or scale in value.scales]
     state, reason = ("missing", f"{folder} holds no {', '.join(absent)}") if absent else ("regenerated", "")
     return PageItem(item.label, item.title, item.data, state, reason, pictures, tables, values)
 
@@ -110,7 +110,7 @@ def _page_item(item: PublishedItem, folder: Path | None) -> PageItem:
 def _value(folder: Path, value: PublishedValue) -> ValueRow:
     judged = value.lowest is not None or value.highest is not None
     try:
-        ours = find_value(read_table(folder / value.table), value.row, value.column)
+        ours = find_value(read_table(folder / value.table), value.row, value.column, value.median_over)
     except (DataError, InputFileError) as error:
         return ValueRow(value.quantity, value.published, None, False if judged else None, str(error))
     limits = [f"at least {value.lowest:g}"] if value.lowest is not None else []
