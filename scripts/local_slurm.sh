@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # A Slurm cluster of virtual nodes on this machine, for tests, started by any user.
 #   scripts/local_slurm.sh start FOLDER [NODES] [CPUS OF A NODE] [MEGABYTES OF A NODE]
+#   scripts/local_slurm.sh stop-controller FOLDER     # jobs go on; nobody can ask for them or submit any
+#   scripts/local_slurm.sh start-controller FOLDER    # again, with the jobs it knew
 #   scripts/local_slurm.sh stop FOLDER
 # All of it is below FOLDER: configuration, logs, state, and bin/, which belongs first on the PATH of who uses the
 # cluster. Leaves with 77 where Slurm or munge is not installed; installs nothing.
 set -euo pipefail
 
 usage() {
-  sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 [ $# -ge 2 ] || usage
@@ -23,14 +25,14 @@ is_ours() { # PID: a process of this number may be somebody else's by now
 }
 
 end_daemon() {
-  local daemon=$1 file pid pids=()
+  local daemon=$1 patience_seconds=${2:-5} file pid pids=()
   for file in "$folder"/pid/"$daemon"*.pid; do
     [ -s "$file" ] || continue
     pid=$(<"$file")
     is_ours "$pid" && kill "$pid" 2>/dev/null && pids+=("$pid")
   done
   for pid in "${pids[@]}"; do
-    for _ in $(seq 50); do
+    for _ in $(seq $((10 * patience_seconds))); do
       is_ours "$pid" || continue 2
       sleep 0.1
     done
@@ -44,7 +46,7 @@ stop() {
   if [ -s "$folder/pid/slurmctld.pid" ] && is_ours "$(<"$folder/pid/slurmctld.pid")"; then
     SLURM_CONF=$conf timeout 10 scancel --full --user="$(id -un)" 2>/dev/null || true
     # Steps hold files below the folder until their nodes have ended them.
-    for _ in $(seq 50); do
+    for _ in $(seq 200); do
       [ -z "$(SLURM_CONF=$conf timeout 5 squeue --noheader --states=running,completing 2>/dev/null)" ] && break
       sleep 0.1
     done
@@ -76,7 +78,8 @@ SlurmctldPort=${ports[0]}
 SlurmUser=$user
 SlurmdUser=$user
 AuthType=auth/munge
-AuthInfo=socket=$folder/munge.socket
+# A job that is requeued waits as long as credentials are valid.
+AuthInfo=socket=$folder/munge.socket,cred_expire=20
 SlurmctldPidFile=$folder/pid/slurmctld.pid
 SlurmdPidFile=$folder/pid/slurmd-%n.pid
 SlurmctldLogFile=$folder/log/slurmctld.log
@@ -99,11 +102,12 @@ SlurmdParameters=config_overrides
 MpiDefault=none
 KillWait=2
 # How long squeue knows jobs that have ended.
-MinJobAge=600
-ReturnToService=2
+MinJobAge=86400
+# A node that was set down stays down until it is resumed.
+ReturnToService=1
 # Killed MPI programs leave files in /dev/shm that are named by job and step. Counted from 1 in every new cluster, another
 # program would meet them and stop ("MPIDI_POSIX_comm_bootstrap: Out of memory").
-FirstJobId=$(($(date +%s) % 60000000 + 1))
+FirstJobId=$((SRANDOM % 60000000 + 1))
 SlurmctldTimeout=30
 SlurmdTimeout=30
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=2
@@ -161,9 +165,22 @@ start() {
   exit 1
 }
 
+start_controller() {
+  SLURM_CONF=$conf slurmctld -f "$conf"
+  for _ in $(seq 200); do
+    SLURM_CONF=$conf timeout 5 scontrol ping 2>/dev/null | grep -q "is UP" && return
+    sleep 0.1
+  done
+  echo "the controller did not come up; see $folder/log/slurmctld.log" >&2
+  exit 1
+}
+
 export PATH=$PATH:/usr/sbin:/sbin
 case $action in
 start) start ;;
+# It saves what it knows when it ends.
+stop-controller) end_daemon slurmctld 60 ;;
+start-controller) start_controller ;;
 stop) stop ;;
 *) usage ;;
 esac

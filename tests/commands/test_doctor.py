@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from pathlib import Path
 
@@ -120,6 +121,17 @@ def test_space_tells_disk_and_memory(tmp_path, monkeypatch):
     poor = machine_room.find_space(tmp_path)
     assert poor.state == "broken"
     assert "0.5 GB allowed" in poor.found[1]
+
+
+def test_shared_memory_of_killed_mpi_programs_is_told_from_that_of_running_ones(tmp_path, monkeypatch):
+    for name in ("mpich_shm_1_0", "mpich_shm_2_0", "sem.other"):
+        (tmp_path / name).write_bytes(bytes(4096))
+    with (tmp_path / "mpich_shm_1_0").open("r+b") as file, mmap.mmap(file.fileno(), 0):
+        assert machine_room.left_shared_memory(tmp_path) == [tmp_path / "mpich_shm_2_0"]
+        monkeypatch.setattr(machine_room, "left_shared_memory", lambda: [tmp_path / "mpich_shm_2_0"])
+        finding = machine_room.find_space(tmp_path)
+    assert finding.state == "works"
+    assert f"rm {tmp_path / 'mpich_shm_2_0'}" in finding.found[-1]
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from typing import Any
 import h5py
 import yaml
 
+from tests.slurm.virtual import ROOT, VirtualSlurm
 from tests.workflow.test_workflow import small_run
 
-ROOT = Path(__file__).resolve().parents[2]
 RECONSTRUCTED = Path("results/small/tiles/reconstruct/collapse.n_frames~2")
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 
 
 def configuration() -> dict:
@@ -37,25 +37,25 @@ class SlurmJob:
     number: int
     state: str
     memory: str
-    n_nodes: int
+    nodes: tuple[str, ...]
     rule: str
 
 
 class Clone:
     """A working folder with all that a fresh clone has, and a profile edited as a site would."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, environment
+    def __init__(self, folder: Path, cluster: VirtualSlurm) -> None:
+        self.folder, self.cluster = folder, cluster
         self._started: list[subprocess.Popen[str]] = []
 
     @classmethod
-    def fresh(cls, folder: Path, environment: dict[str, str]) -> Clone:
+    def fresh(cls, folder: Path, cluster: VirtualSlurm) -> Clone:
         folder.mkdir()
         for name in ("Snakefile", "workflow", "profiles", "slurm", "envs"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         (folder / "small.yaml").write_text(yaml.safe_dump(configuration()))
-        clone = cls(folder, environment)
+        clone = cls(folder, cluster)
         clone.edit_profile(
             reconstruct={"nodes": 2},
             groups={
@@ -70,11 +70,11 @@ class Clone:
         )
         return clone
 
-    def before_reconstruction(self, folder: Path) -> Clone:
-        """Return a copy in which the reconstruction and what follows it have yet to be done."""
+    def before_reconstruction(self, folder: Path, cluster: VirtualSlurm) -> Clone:
+        """Return a copy for a cluster, in which the reconstruction and what follows it have yet to be done."""
         shutil.copytree(self.folder, folder)
         shutil.rmtree(folder / RECONSTRUCTED)
-        return Clone(folder, self.environment)
+        return Clone(folder, cluster)
 
     def edit_profile(self, reconstruct: dict[str, Any], groups: dict[str, str] | None = None) -> None:
         """Set resources of reconstruct and groups of short jobs, and look after jobs more often."""
@@ -89,7 +89,7 @@ class Clone:
         command = ["snakemake", *words, "--profile", "slurm", "--configfile", "small.yaml"]
         with (self.folder / "snakemake.log").open("a") as log:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, text=True
+                command, cwd=self.folder, env=self.cluster.environment, stdout=log, stderr=log, text=True
             )
         self._started.append(process)
         return process
@@ -121,26 +121,44 @@ class Clone:
 
     def jobs(self) -> list[SlurmJob]:
         """The jobs that were submitted from here, oldest first, ended ones included."""
-        told = self._slurm("squeue", "--noheader", "--states=all", "--format=%i|%T|%m|%D|%k|%Z")
+        told = self.cluster.ask("squeue", "--noheader", "--states=all", "--format=%i|%T|%m|%N|%k|%Z")
         rows = [line.split("|") for line in told.splitlines()]
         found = [
-            SlurmJob(int(number), state, memory, int(nodes), rule.removeprefix("rule_").partition("_wildcards_")[0])
+            SlurmJob(
+                int(number),
+                state,
+                memory,
+                tuple(self.cluster.ask("scontrol", "show", "hostnames", nodes).split()),
+                rule.removeprefix("rule_").partition("_wildcards_")[0],
+            )
             for number, state, memory, nodes, rule, folder in rows
             if Path(folder) == self.folder
         ]
         return sorted(found, key=lambda job: job.number)
 
+    def running_job(self) -> SlurmJob:
+        (job,) = (job for job in self.jobs() if job.state == "RUNNING")
+        return job
+
     def cancel_jobs(self) -> None:
-        self._slurm("scancel", *(str(job.number) for job in self.jobs()))
+        self.cluster.ask("scancel", *(str(job.number) for job in self.jobs()))
 
     def reach_time_limit(self) -> None:
         """Let the time of the running job be over now; Slurm ends it when it next looks at time limits."""
-        (job,) = (job for job in self.jobs() if job.state == "RUNNING")
-        self._slurm("scontrol", "update", f"JobId={job.number}", "EndTime=now")
+        self.cluster.ask("scontrol", "update", f"JobId={self.running_job().number}", "EndTime=now")
+
+    def set_node_down(self) -> None:
+        """Set down a node of the running job other than that of its batch script, which has to be ended as well."""
+        node = self.running_job().nodes[-1]
+        self.cluster.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
 
     def ranks(self) -> list[int]:
         """Process numbers of the reconstruction's ranks."""
         return [process for process in _processes_in(self.folder) if _is_rank(process)]
+
+    def asks_slurm(self) -> bool:
+        """Whether snakemake waits for an answer of Slurm just now."""
+        return any(_program(process) in ("scontrol", "squeue") for process in _processes_in(self.folder))
 
     def hold_ranks(self) -> list[float]:
         """Wait for a checkpoint, stop the ranks, and return the seconds of the iterations that the checkpoint has.
@@ -156,18 +174,15 @@ class Clone:
         with h5py.File(checkpoint) as file:
             return list(file["records/seconds_total"][:])
 
+    def release_ranks(self) -> None:
+        for rank in self.ranks():
+            os.kill(rank, signal.SIGCONT)
+
     def wait_until(self, happened: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not happened():
             assert time.monotonic() < deadline, self.said()
             time.sleep(0.1)
-
-    def _slurm(self, *command: str) -> str:
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=60, check=False, cwd=self.folder
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 def _processes_in(folder: Path) -> list[int]:
@@ -181,9 +196,16 @@ def _processes_in(folder: Path) -> list[int]:
     return found
 
 
-def _is_rank(process: int) -> bool:
+def _words(process: int) -> list[str]:
     try:
-        words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
     except OSError:
-        return False
-    return [Path(word).name for word in words[1:3]] == ["fewphoton", "reconstruct"]
+        return []
+
+
+def _program(process: int) -> str:
+    return Path(next(iter(_words(process)), "")).name
+
+
+def _is_rank(process: int) -> bool:
+    return [Path(word).name for word in _words(process)[1:3]] == ["fewphoton", "reconstruct"]

@@ -6,6 +6,7 @@ their time is waiting for Slurm and for the next look at it.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,8 +15,9 @@ import pytest
 
 from fewphoton.io.metrics import read_table
 from tests.slurm.clones import PATIENCE_SECONDS, RECONSTRUCTED, Clone
+from tests.slurm.virtual import VirtualSlurm
 
-pytestmark = [pytest.mark.slurm, pytest.mark.workflow, pytest.mark.mpi]
+pytestmark = [pytest.mark.slurm, pytest.mark.workflow, pytest.mark.mpi, pytest.mark.timeout(3 * PATIENCE_SECONDS)]
 
 
 @pytest.fixture(scope="module")
@@ -76,23 +78,56 @@ def snakemake_killed(clone: Clone) -> list[float]:
     return done
 
 
-DISTURBANCES = (without_memory, cancelled, out_of_time, interrupted, snakemake_killed)
+def node_down(clone: Clone) -> list[float]:
+    process = clone.start_reconstruction()
+    done = clone.hold_ranks()
+    clone.set_node_down()
+    clone.finish(process)
+    return done
+
+
+def controller_restarted(clone: Clone) -> list[float]:
+    process = clone.start_reconstruction()
+    done = clone.hold_ranks()
+    clone.cluster.stop_controller()
+    # Snakemake has to get no answer at least once.
+    clone.wait_until(clone.asks_slurm)
+    clone.wait_until(lambda: not clone.asks_slurm())
+    clone.cluster.start_controller()
+    clone.release_ranks()
+    clone.finish(process)
+    return done
+
+
+DISTURBANCES = (
+    without_memory,
+    cancelled,
+    out_of_time,
+    interrupted,
+    snakemake_killed,
+    node_down,
+    controller_restarted,
+)
+NODES_OF_THEIR_OWN = {"node_down": 3, "controller_restarted": 2}
+"""Nodes of the clusters that disturbances have for themselves, which others on them would feel."""
 
 
 @pytest.fixture(scope="module")
 def disturbed(finished, tmp_path_factory) -> Iterator[dict[str, tuple[Clone, Future[list[float]]]]]:
     """Reconstructions, each with its disturbance: seconds of the iterations that were done before it."""
     folder = tmp_path_factory.mktemp("disturbed").resolve()
-    clones = {each.__name__: finished.before_reconstruction(folder / each.__name__) for each in DISTURBANCES}
-    with ThreadPoolExecutor(len(DISTURBANCES)) as pool:
-        try:
-            yield {
-                each.__name__: (clones[each.__name__], pool.submit(each, clones[each.__name__]))
-                for each in DISTURBANCES
-            }
-        finally:
-            for clone in clones.values():
-                clone.end()
+    with ThreadPoolExecutor(len(DISTURBANCES)) as pool, contextlib.ExitStack() as at_the_end:
+        clones = {}
+        for name in (each.__name__ for each in DISTURBANCES):
+            own = NODES_OF_THEIR_OWN.get(name)
+            cluster = VirtualSlurm.started(folder / f"slurm_{name}", own) if own else finished.cluster
+            if own:
+                at_the_end.callback(cluster.stop)
+            clones[name] = finished.before_reconstruction(folder / name, cluster)
+            at_the_end.callback(clones[name].end)
+        yield {
+            each.__name__: (clones[each.__name__], pool.submit(each, clones[each.__name__])) for each in DISTURBANCES
+        }
 
 
 def test_raw_adu_become_metrics_with_emc_on_two_nodes(finished):
@@ -102,25 +137,27 @@ def test_raw_adu_become_metrics_with_emc_on_two_nodes(finished):
     jobs = finished.jobs()
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert len(jobs) == 6
-    assert [job.n_nodes for job in jobs if job.rule == "reconstruct"] == [2]
+    assert [len(job.nodes) for job in jobs if job.rule == "reconstruct"] == [2]
     log = finished.folder / "results/small/tiles/logs/reconstruct/collapse.n_frames~2.log"
     assert "2 rank(s)" in log.read_text()
 
 
 @pytest.mark.parametrize(
-    ("disturbance", "state"),
+    ("disturbance", "states"),
     [
-        ("without_memory", "FAILED"),
-        ("cancelled", "CANCELLED"),
-        ("out_of_time", "TIMEOUT"),
-        ("interrupted", "CANCELLED"),
-        ("snakemake_killed", "CANCELLED"),
+        ("without_memory", ["FAILED", "COMPLETED"]),
+        ("cancelled", ["CANCELLED", "COMPLETED"]),
+        ("out_of_time", ["TIMEOUT", "COMPLETED"]),
+        ("interrupted", ["CANCELLED", "COMPLETED"]),
+        ("snakemake_killed", ["CANCELLED", "COMPLETED"]),
+        ("node_down", ["COMPLETED"]),
+        ("controller_restarted", ["COMPLETED"]),
     ],
 )
-def test_a_disturbed_reconstruction_goes_on_from_its_checkpoint(finished, disturbed, disturbance, state):
+def test_a_disturbed_reconstruction_goes_on_from_its_checkpoint(finished, disturbed, disturbance, states):
     clone, course = disturbed[disturbance]
     done = course.result()
-    assert [job.state for job in clone.jobs()] == [state, "COMPLETED"]
+    assert [job.state for job in clone.jobs()] == states
     # Iterations of the first job keep its timings, so those of the second began after them.
     rows = read_table(clone.folder / RECONSTRUCTED / "iterations.csv")
     assert [float(row["seconds_total"]) for row in rows][: len(done)] == pytest.approx(done)
@@ -133,3 +170,13 @@ def test_the_second_attempt_has_more_memory(disturbed):
     clone, course = disturbed["without_memory"]
     course.result()
     assert [job.memory for job in clone.jobs()] == ["200M", "3000M"]
+
+
+def test_a_requeued_job_is_on_the_nodes_that_are_left(disturbed):
+    clone, course = disturbed["node_down"]
+    course.result()
+    (job,) = clone.jobs()
+    (down,) = clone.cluster.ask("sinfo", "--noheader", "--Node", "--states=down", "--format=%N").split()
+    assert len(job.nodes) == 2
+    assert down not in job.nodes
+    assert "Restarts=1 " in clone.cluster.ask("scontrol", "show", "job", str(job.number))

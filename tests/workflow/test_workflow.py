@@ -92,13 +92,14 @@ def test_every_configuration_can_be_planned(config, tmp_path):
     (tmp_path / "config").symlink_to(ROOT / "config")
     plan = snakemake(tmp_path, config, "--dry-run", "--quiet", "rules").stdout
     reconstructed = ("reconstruct", "evaluate", "draw_patterson")
+    swept = ("thin", "reconstruct", "evaluate", "draw_sweep")
     studied = ("reconstruct", "score_iterates", "draw_convergence_study")
     separated = ("sparsify", "find_peaks", "draw_peak_comparison")
     rotated = ("fetch_frame", "simulate_particles", "reconstruct")
     shots = ("simulate_shot", "recover_molecule", "study_recoveries", "compare_recoveries")
     single = ("simulate_particle_frames", "reconstruct_particles", "phase", "score_particles", "select_patterns")
     trained = ("simulate_particle_frames", "train_xrai", "match_patterns", "refine_poses", "draw_accuracy_table")
-    known = (reconstructed, separated, rotated, studied, shots, single, trained)
+    known = (reconstructed, swept, separated, rotated, studied, shots, single, trained)
     assert any(all(rule in plan for rule in rules) for rules in known)
 
 

@@ -12,6 +12,7 @@ from fewphoton.commands.finding import Finding, answer_of, last_lines
 from fewphoton.io.machine_memory import available_memory_bytes, filesystem_in_memory, machine_memory_bytes
 
 _SLURM_COMMANDS = ("sbatch", "srun", "squeue", "scancel", "sinfo", "scontrol")
+_SHARED_MEMORY = Path("/dev/shm")
 _LEAST_FREE_BYTES = 2 * 2**30
 _LEAST_MEMORY_BYTES = 2**30
 _FIRST_LOOK_SECONDS = 20
@@ -56,7 +57,7 @@ def find_slurm(timeout_s: float) -> Finding:
 
 
 def find_space(folder: Path) -> Finding:
-    """Tell free disk of ``folder`` and of the scratch folder, and memory."""
+    """Tell free disk of ``folder`` and of the scratch folder, memory, and what killed MPI programs left in it."""
     scratch = Path(tempfile.gettempdir())
     free, total = shutil.disk_usage(folder).free, machine_memory_bytes()
     available = available_memory_bytes()
@@ -66,6 +67,11 @@ def find_space(folder: Path) -> Finding:
         f"memory: {total / 2**30:.1f} GB allowed"
         + ("" if available is None else f", {available / 2**30:.1f} GB of it free now"),
     ]
+    if left := left_shared_memory():
+        found.append(
+            f"{len(left)} file(s) that killed MPI programs left in {_SHARED_MEMORY}; another program may meet them and "
+            f"stop: rm {' '.join(map(str, left))}"
+        )
     use = "results and scratch files; a demo needs 1 GB of each, a volume of 366^3 voxels about 8 GB of memory"
     remedies = []
     if not os.access(folder, os.W_OK):
@@ -75,3 +81,15 @@ def find_space(folder: Path) -> Finding:
     if total < _LEAST_MEMORY_BYTES:
         remedies.append("Take a machine, or a job, with more memory")
     return Finding("space", "broken" if remedies else "works", tuple(found), use, "; ".join(remedies) or None)
+
+
+def left_shared_memory(folder: Path = _SHARED_MEMORY) -> list[Path]:
+    """Return files of MPICH in shared memory that we may remove and no process maps: their programs have ended."""
+    files = [file for file in sorted(folder.glob("mpich_shm_*")) if os.access(file, os.W_OK)]
+    mapped = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            mapped |= {line.split()[-1] for line in maps.read_text().splitlines() if f" {folder}/" in line}
+        except OSError:  # it has ended, or is somebody else's
+            continue
+    return [file for file in files if str(file) not in mapped]
