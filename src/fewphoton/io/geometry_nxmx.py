@@ -132,13 +132,22 @@ def _module_panel(module: h5py.Group, number: int) -> Panel:
     )
 
 
-def _vector(item: h5py.Dataset) -> NDArray[np.float64]:
-    return np.asarray(attribute(item, "vector"), dtype=np.float64).reshape(3)
+def _vector(item: h5py.Dataset, name: str = "vector") -> NDArray[np.float64]:
+    found = np.asarray(attribute(item, name))
+    if found.dtype.kind not in "iuf" or found.size != 3 or not np.isfinite(found).all():
+        raise InputFileError(
+            item.file.filename, f"attribute {name!r} is no vector", where=item.name, expected="three finite numbers"
+        )
+    return found.astype(np.float64).reshape(3)
+
+
+def _offset(item: h5py.Dataset) -> NDArray[np.float64]:
+    return _vector(item, "offset") if "offset" in item.attrs else np.zeros(3)
 
 
 def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rotation and shift of all transformations that ``item`` depends on, nearest first."""
-    turn, shift = np.eye(3), np.asarray(item.attrs.get("offset", np.zeros(3)), dtype=np.float64).reshape(3)
+    turn, shift = np.eye(3), _offset(item)
     place = item
     for _ in range(_MAX_CHAIN):
         target = place.attrs.get("depends_on", ".")
@@ -150,7 +159,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
             raise InputFileError(place.file.filename, f"depends_on {target!r} leads nowhere", where=place.name)
         place = parent[target]
         kind = attribute(place, "transformation_type")
-        offset = np.asarray(place.attrs.get("offset", np.zeros(3)), dtype=np.float64).reshape(3)
+        offset = _offset(place)
         if kind == "translation":
             shift = shift + _vector(place) * _quantity(place, _METRES, "m") + offset
         else:

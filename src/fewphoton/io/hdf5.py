@@ -60,7 +60,11 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
     try:
         with file:
             yield file
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except MemoryError as error:
+        if not _asked_by_reader(error):
+            raise
+        raise InputFileError(source, "holds more than fits into memory, or corrupt shapes", found=error) from error
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         # Broken metadata make h5py raise all of these; those of other code pass.
         if not isinstance(error, OSError) and "h5py" not in Path(_raised_in(error)).parts:
             raise
@@ -70,6 +74,15 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
 def _raised_in(error: BaseException) -> str:
     """Return the source file that raised an error."""
     return traceback.extract_tb(error.__traceback__)[-1].filename
+
+
+def _asked_by_reader(error: MemoryError) -> bool:
+    """Tell whether memory was asked for by h5py or by readers of files, not by who uses what was read."""
+    frames = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
+    if frames and "h5py" in frames[-1]:
+        return True
+    ours = [parts[-2] for parts in frames if "fewphoton" in parts[:-1] and parts[-2] != "data"]
+    return bool(ours) and ours[-1] == "io"
 
 
 @contextlib.contextmanager
@@ -114,12 +127,14 @@ def dataset(
     try:
         item = file[name]
     except (KeyError, OSError) as error:
-        near = ", ".join(sorted(file)[:12]) or "nothing"
+        near = ", ".join(sorted(map(str, file))[:12]) or "nothing"
         raise InputFileError(
             path, "dataset is missing or its link is broken", where=name, found=f"{file.name} holds {near}"
         ) from error
     if not isinstance(item, h5py.Dataset):
         raise InputFileError(path, "is a group", where=name, expected="a dataset")
+    if item.shape is None:
+        raise InputFileError(path, "holds nothing", where=name, expected="values", found="an empty dataspace")
     if kind is not None and item.dtype.kind not in kind:
         names = {"i": "integers", "u": "unsigned integers", "f": "floats", "b": "booleans", "S": "text", "O": "text"}
         wanted = " or ".join(names.get(letter, letter) for letter in kind)
@@ -132,12 +147,53 @@ def dataset(
     return item
 
 
+def text(group: h5py.File | h5py.Group, name: str) -> str:
+    """Return a dataset that is one piece of text, or raise InputFileError naming file and dataset."""
+    item = dataset(group, name, kind="OS", shape=())
+    if h5py.check_string_dtype(item.dtype) is None:
+        raise InputFileError(group.file.filename, "is no text", where=name, found=item.dtype)
+    return str(item.asstr()[()])
+
+
 def attribute(item: h5py.Dataset | h5py.Group, name: str) -> Any:
     """Return an attribute, or raise InputFileError naming file, object and attribute."""
     if name not in item.attrs:
         raise InputFileError(item.file.filename, f"attribute {name!r} is missing", where=item.name)
     value = item.attrs[name]
-    return value.decode() if isinstance(value, bytes) else value
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise InputFileError(item.file.filename, f"attribute {name!r} is no UTF-8 text", where=item.name) from error
+
+
+def text_attribute(item: h5py.Dataset | h5py.Group, name: str) -> str:
+    """Return an attribute that is a word, or raise InputFileError naming file, object and attribute."""
+    value = attribute(item, name)
+    if not isinstance(value, str):
+        raise InputFileError(
+            item.file.filename, f"attribute {name!r} is no text", where=item.name, found=repr(value)[:60]
+        )
+    return value
+
+
+def number_attribute(item: h5py.Dataset | h5py.Group, name: str) -> float:
+    """Return an attribute that is one number (NaN is), or raise InputFileError naming file, object and attribute."""
+    value = attribute(item, name)
+    if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iufb":
+        return float(value)
+    raise InputFileError(
+        item.file.filename, f"attribute {name!r} is no number", where=item.name, found=repr(value)[:60]
+    )
+
+
+def whole_attribute(item: h5py.Dataset | h5py.Group, name: str) -> int:
+    """Return an attribute that is one whole number, or raise InputFileError naming file, object and attribute."""
+    value = number_attribute(item, name)
+    if not value.is_integer():
+        raise InputFileError(item.file.filename, f"attribute {name!r} is no whole number", where=item.name, found=value)
+    return int(value)
 
 
 @contextlib.contextmanager
@@ -176,12 +232,12 @@ def store(group: h5py.Group, name: str, values: Any, **attributes: Any) -> h5py.
 def is_kind(path: Path | str, wanted: str) -> bool:
     """Tell whether ``path`` is an HDF5 file of ours of the kind ``wanted`` (root attribute ``fewphoton_kind``)."""
     with opened(path) as file:
-        return bool(file.attrs.get("fewphoton_kind") == wanted)
+        return _kind(file) == wanted
 
 
 def require_kind(file: h5py.File, wanted: str) -> None:
     """Raise InputFileError unless the root attribute ``fewphoton_kind`` is ``wanted``."""
-    found = file.attrs.get("fewphoton_kind")
+    found = _kind(file)
     if found != wanted:
         raise InputFileError(
             file.filename,
@@ -190,3 +246,8 @@ def require_kind(file: h5py.File, wanted: str) -> None:
             expected=wanted,
             found=found or "a file of another program",
         )
+
+
+def _kind(file: h5py.File) -> str | None:
+    found = file.attrs.get("fewphoton_kind")
+    return found if isinstance(found, str) else None

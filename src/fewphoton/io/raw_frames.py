@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import fabio
 import h5py
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from fewphoton.data import FrameTable
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.bitshuffle_codec import decode_chunk, decodes
 from fewphoton.io.hdf5 import opened
+from fewphoton.io.image_files import load_array, open_image
 from fewphoton.io.raw_hdf5 import find_frames, frame_columns, read_slice, stack_shape, write_raw_frames
 
 __all__ = ["RawFrames", "open_raw_frames", "write_raw_frames"]
@@ -96,10 +96,7 @@ class _Hdf5Source:
 
 class _ArraySource:
     def __init__(self, path: Path) -> None:
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputFileError(path, f"cannot be read as a NumPy array: {error}") from error
+        array = load_array(path, "r")
         if array.ndim not in (2, 3) or array.dtype.kind not in "iuf":
             raise InputFileError(
                 path, "holds no frames", expected="(frames, slow, fast) numbers", found=f"{array.dtype} {array.shape}"
@@ -123,7 +120,7 @@ class _FabioSource:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        image = self._open()
+        image = open_image(path)
         if image.data is None or image.data.ndim != 2 or image.data.dtype.kind not in "iuf":
             raise InputFileError(path, "holds no two-dimensional image", found=getattr(image.data, "shape", None))
         self.shape = (int(image.nframes), int(image.data.shape[0]), int(image.data.shape[1]))
@@ -131,14 +128,8 @@ class _FabioSource:
         self._header = str(image.header.get("_array_data.header_contents", ""))
         image.close()
 
-    def _open(self) -> Any:
-        try:
-            return fabio.open(str(self._path))
-        except Exception as error:  # FabIO's readers raise whatever their format's parser meets
-            raise InputFileError(self._path, f"FabIO cannot read it: {error}") from error
-
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        image = self._open()
+        image = open_image(self._path)
         try:
             frames = [np.array(image.get_frame(number).data) for number in range(start, stop)]
         except Exception as error:
