@@ -62,15 +62,17 @@ def _is_module(item: object) -> bool:
 
 
 def _number(item: h5py.Dataset) -> float:
-    values = np.asarray(item[()], dtype=np.float64).ravel()
-    if len(values) == 0 or not np.isfinite(values[0]):
+    value = np.nan
+    if isinstance(item, h5py.Dataset) and item.shape is not None and item.size and item.dtype.kind in "iuf":
+        value = float(item[(0,) * item.ndim])
+    if not np.isfinite(value):
         raise InputFileError(item.file.filename, "holds no number", where=item.name)
-    return float(values[0])
+    return value
 
 
 def _quantity(item: h5py.Dataset, units: dict[str, float], default: str) -> float:
     unit = item.attrs.get("units", default)
-    unit = unit.decode() if isinstance(unit, bytes) else str(unit)
+    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
     if unit not in units:
         raise InputFileError(
             item.file.filename, "has an unknown unit", where=item.name, expected=", ".join(units), found=unit
@@ -99,14 +101,16 @@ def _short_panel(file: h5py.File, detector: h5py.Group) -> Panel:
 def _frame_shape(file: h5py.File, detector: h5py.Group) -> tuple[int, int]:
     special = detector.get("detectorSpecific")
     if isinstance(special, h5py.Group) and "x_pixels_in_detector" in special:
-        return int(_number(special["y_pixels_in_detector"])), int(_number(special["x_pixels_in_detector"]))
+        slow, fast = (_first(special, (f"{axis}_pixels_in_detector",)) for axis in "yx")
+        return int(_number(slow)), int(_number(fast))
     for name in ("pixel_mask", "data"):
-        if isinstance(detector.get(name), h5py.Dataset):
-            return int(detector[name].shape[-2]), int(detector[name].shape[-1])
+        item = detector.get(name)
+        if isinstance(item, h5py.Dataset) and len(item.shape or ()) >= 2:
+            return int(item.shape[-2]), int(item.shape[-1])
     group = file.get("entry/data")
     for key in sorted(group) if isinstance(group, h5py.Group) else ():
         item = group.get(key)
-        if isinstance(item, h5py.Dataset) and item.ndim >= 2:
+        if isinstance(item, h5py.Dataset) and len(item.shape or ()) >= 2:
             return int(item.shape[-2]), int(item.shape[-1])
     raise InputFileError(
         file.filename, "holds no frame shape", where=detector.name, expected="detectorSpecific/x_pixels_in_detector"
@@ -151,7 +155,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
     place = item
     for _ in range(_MAX_CHAIN):
         target = place.attrs.get("depends_on", ".")
-        target = target.decode() if isinstance(target, bytes) else str(target)
+        target = target.decode(errors="replace") if isinstance(target, bytes) else str(target)
         if target in (".", ""):
             return turn, shift
         parent = place.parent
@@ -170,7 +174,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 def _angle_deg(item: h5py.Dataset) -> float:
     unit = item.attrs.get("units", "deg")
-    unit = unit.decode() if isinstance(unit, bytes) else str(unit)
+    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
     return float(np.rad2deg(_number(item))) if unit.startswith("rad") else _number(item)
 
 
@@ -178,12 +182,11 @@ def _mask(detector: h5py.Group, found: Detector) -> NDArray[np.bool_]:
     item = detector.get("pixel_mask", detector.get("detectorSpecific/pixel_mask"))
     if item is None:
         return np.asarray(found.masked)
-    values = np.asarray(item[()])
-    values = values.reshape(-1, *values.shape[-2:])[0]
-    if values.shape != found.frame_shape:
+    if not isinstance(item, h5py.Dataset) or len(item.shape or ()) < 2 or item.shape[-2:] != found.frame_shape:
         raise InputFileError(
             item.file.filename, "has another shape than the frame", where=item.name, expected=found.frame_shape
         )
+    values = dataset(item.parent, item.name, kind="iufb")[(0,) * (item.ndim - 2)]
     return np.asarray(found.masked | (values != 0).ravel())
 
 

@@ -64,6 +64,7 @@ def open_image(path: Path | str) -> Any:
     try:
         if _is_cbf(source):
             return _WholeCbf().read(str(source))
+        _require_ending_directories(source)
         return fabio.open(str(source))
     except Exception as error:  # FabIO's readers raise whatever their format's parser meets
         raise InputFileError(source, f"FabIO cannot read it: {error}") from error
@@ -75,3 +76,32 @@ def _is_cbf(source: Path) -> bool:
         return True
     with source.open("rb") as file:
         return file.read(len(_CBF_MAGIC)) == _CBF_MAGIC
+
+
+def _require_ending_directories(source: Path) -> None:
+    """Refuse a TIFF file whose chain of directories leads back into itself: FabIO would follow it for ever."""
+    with source.open("rb") as file:
+        mark = file.read(2)
+        if mark not in (b"II", b"MM"):
+            return
+
+        def number(n_bytes: int) -> int:
+            return int.from_bytes(file.read(n_bytes), "little" if mark == b"II" else "big")
+
+        version = number(2)
+        if version == 42:
+            n_bytes, count_bytes, entry_bytes = 4, 2, 12
+        elif version == 43:
+            n_bytes, count_bytes, entry_bytes = 8, 8, 20
+            file.seek(8)
+        else:
+            return
+        place, known = number(n_bytes), set[int]()
+        while place:
+            if place in known:
+                raise ValueError(f"the directory at byte {place} follows itself")
+            known.add(place)
+            file.seek(place)
+            place += count_bytes + number(count_bytes) * entry_bytes
+            file.seek(place)
+            place = number(n_bytes)

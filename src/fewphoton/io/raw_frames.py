@@ -95,22 +95,35 @@ class _Hdf5Source:
 
 
 class _ArraySource:
+    """Frames of a ``.npy`` file, read and not mapped: a mapped file that is cut in mid-run ends the process."""
+
     def __init__(self, path: Path) -> None:
         array = load_array(path, "r")
-        if array.ndim not in (2, 3) or array.dtype.kind not in "iuf":
+        if array.ndim not in (2, 3) or array.dtype.kind not in "iuf" or 0 in array.shape:
             raise InputFileError(
                 path, "holds no frames", expected="(frames, slow, fast) numbers", found=f"{array.dtype} {array.shape}"
             )
-        self._array = array.reshape(-1, *array.shape[-2:])
+        if not array.flags.c_contiguous:
+            raise InputFileError(path, "holds frames in Fortran order", remedy="Save it with numpy.ascontiguousarray")
+        self._path = path
+        self._offset = int(getattr(array, "offset", 0))
         self.name = str(path)
-        self.shape = self._array.shape
+        self.shape = (array.shape[0] if array.ndim == 3 else 1, *array.shape[-2:])
         self.dtype = array.dtype
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        return np.array(self._array[start:stop])
+        count = (stop - start) * self.shape[1] * self.shape[2]
+        offset = self._offset + start * self.shape[1] * self.shape[2] * self.dtype.itemsize
+        try:
+            values = np.fromfile(self._path, self.dtype, count, offset=offset)
+        except OSError as error:
+            raise InputFileError(self._path, f"frames {start} to {stop - 1} cannot be read: {error}") from error
+        if len(values) != count:
+            raise InputFileError(self._path, f"was cut while it was read, before frame {stop - 1}")
+        return values.reshape(-1, *self.shape[1:])
 
     def deferred(self, number: int) -> Callable[[], NDArray[Any]]:
-        return lambda: np.array(self._array[number])
+        return lambda: self.read(number, number + 1)[0]
 
     def columns(self) -> dict[str, NDArray[Any]]:
         return {}
