@@ -12,7 +12,6 @@ from typing import Any
 
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.atomic import write_text
-from fewphoton.io.parsed_text import parsed_json
 
 Value = float | int | str | bool | None
 
@@ -46,10 +45,9 @@ def write_metrics(path: Path | str, record: Mapping[str, Any]) -> None:
 def read_metrics(path: Path | str) -> dict[str, Value]:
     """Read what :func:`write_metrics` wrote."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputFileError(path, f"cannot be read as metrics: {error}") from error
-    content = parsed_json(text, path)
     if not isinstance(content, dict):
         raise InputFileError(path, "is no record of metrics", expected="a JSON object", found=type(content).__name__)
     return content

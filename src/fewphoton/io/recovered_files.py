@@ -16,7 +16,6 @@ from fewphoton.data.recovered_molecule import RecoveredMolecule
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.atomic import write_text
 from fewphoton.io.molecule_files import write_pdb, write_xyz
-from fewphoton.io.parsed_text import parsed_json
 from fewphoton.io.provenance import Provenance
 
 KIND = "recovered_molecules"
@@ -58,10 +57,9 @@ def read_recovered_file(path: Path | str) -> list[RecoveredMolecule]:
         If the file is missing, truncated or foreign, or holds no possible molecules.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputFileError(path, f"cannot be read as recovered molecules: {error}") from error
-    content = parsed_json(text, path)
     found = content.get("fewphoton_kind") if isinstance(content, dict) else None
     if found != KIND:
         raise InputFileError(
