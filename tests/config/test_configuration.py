@@ -142,9 +142,11 @@ def test_optional_stages_run_where_they_are_configured():
 def test_unreadable_files_are_typed_errors(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
         load_run(tmp_path / "none.yaml")
-    (tmp_path / "bad.yaml").write_text("a: [1")
-    with pytest.raises(ConfigError, match="not valid YAML"):
-        load_run(tmp_path / "bad.yaml")
+    # A key without end, a date that is none, and more than the parser can hold.
+    for text, message in (("a: [1", "not valid YAML"), ("run: 2020-13-45", "not valid YAML"), ("[" * 9999, "nested")):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=rf"bad\.yaml: {message}"):
+            load_run(tmp_path / "bad.yaml")
 
 
 def test_the_chosen_scale_is_laid_over_the_rest():

@@ -78,5 +78,12 @@ def test_impossible_detectors_are_refused():
         Panel("a", 0, 0, 4, 4, corner * np.nan, slow, fast)
     with pytest.raises(GeometryError, match="description"):
         from_description({"frame_shape": [1, 1], "panels": []})
+    for shape in ((2**16, 2**15), (0, 4), (-4, -4)):
+        with pytest.raises(GeometryError, match="expected 1 to 2147483647 pixels"):
+            Detector(shape, (panel,))
+    given = describe(Detector((4, 4), (panel,)), Beam(1.0))
+    given["panels"][0]["slow_step_m"] = [0.0, 1.0]
+    with pytest.raises(GeometryError, match=r"slow_step_m: expected shape \(3,\)"):
+        from_description(given)
     with pytest.raises(GeometryError, match="wavelength"):
         Beam(-1.0)

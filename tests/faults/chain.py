@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fewphoton.io.metrics import read_metrics, read_table
+from tests.conftest import ROOT
 from tests.workflow.test_workflow import small_run
 
+KILLS = int(os.environ.get("FEWPHOTON_KILLS", "1"))
 _SIMULATION: dict[str, Any] = small_run()["datasets"]["tiles"]["simulate"] | {"n_batches": 6}
 
 
@@ -106,3 +109,81 @@ CHAIN = (
         "search_checkpoint.h5",
     ),
 )
+_TRAINING = {
+    "encoder": {"widths": [24, 12], "heads": 3},
+    "schedule": {
+        "steps": 12,
+        "batch_frames": 8,
+        "pixels": 50,
+        "evaluate_every": 4,
+        "held_out_frames": 6,
+        "checkpoint_every": 5,
+        "starts": 2,
+        "start_steps": 4,
+    },
+}
+_PARTICLE = {
+    "structure": str(ROOT / "config" / "structures" / "gly_gly_ala.xyz"),
+    "detector": {"pixels": 14, "pixel_size_m": 1e-2, "distance_m": 0.2, "beam_stop_radius_m": 5e-3},
+    "photons_per_frame": 100.0,
+    "n_frames": 80,
+}
+_BOX = {"frames": "particles.h5", "crystal": "box.yaml"}
+_FURTHER = (
+    Command(
+        "sparsify",
+        {"raw": "raw.h5", "geometry": "geometry.yaml"},
+        {"sparse": "sparse.h5", "metrics": "sparse.json"},
+        {},
+    ),
+    Command(
+        "find-peaks",
+        {"raw": "raw.h5", "geometry": "geometry.yaml"},
+        {"peaks": "peaks.cxi", "metrics": "peaks.json", "peak-list": "peaks.stream"},
+        {},
+    ),
+    Command(
+        "simulate-particles",
+        {},
+        {"frames": "particles.h5", "geometry": "square.yaml", "crystal": "box.yaml", "truth": "particle.h5"},
+        _PARTICLE,
+    ),
+    Command(
+        "match-patterns",
+        _BOX,
+        {"volume": "matched.h5", "poses": "poses.h5", "iterations": "matching.csv", "metrics": "matching.json"},
+        {"level": 2, "iterations": 3, "held_out_fraction": 0.1, "seed": 4},
+        "match_checkpoint.h5",
+    ),
+    Command(
+        "refine-poses",
+        _BOX | {"start-poses": "poses.h5"},
+        {"volume": "refined.h5", "poses": "refined_poses.h5", "rounds": "rounds.csv", "metrics": "rounds.json"},
+        {"rounds": 2, "rematch_rounds": 1, "rematch_level": 3, "held_out_fraction": 0.1},
+    ),
+    Command(
+        "train-xrai",
+        _BOX,
+        {"poses": "learnt_poses.h5", "volume": "learnt.h5", "trace": "trace.csv", "metrics": "training.json"},
+        _TRAINING,
+        "training.pt",
+    ),
+    Command(
+        "phase",
+        {"volume": "particle.h5"},
+        {
+            "density": "density.h5",
+            "map": "density.ccp4",
+            "transfer": "transfer.csv",
+            "starts": "starts.csv",
+            "metrics": "phase.json",
+        },
+        {
+            "steps": [{"method": "raar", "iterations": 60}, {"method": "error_reduction", "iterations": 20}],
+            "n_starts": 3,
+        },
+        "phasing_checkpoint.h5",
+    ),
+)
+LONG_CHAIN = CHAIN + _FURTHER
+"""With the stages that take seconds to start or have nothing to lose; the long form of the campaign kills them too."""

@@ -92,8 +92,8 @@ def test_values_that_are_not_finite_are_refused(tmp_path, records, volume, name,
 def test_what_killed_runs_left_while_they_saved_is_removed_and_nothing_else(tmp_path, records, volume):
     file = CheckpointFile(tmp_path / "c.h5", {"a": 1})
     file.write(volume, records)
-    others = {".c.d.12.part.h5", ".d.12.part.h5", ".c.x.part.h5", "c.12.part.h5", "c.h5"}
-    for name in {".c.12.part.h5", ".c.3456.part.h5", *others} - {"c.h5"}:
+    others = {".c.d.12-a.part.h5", ".d.12-a.part.h5", ".c.x-a.part.h5", "c.12-a.part.h5", "c.h5"}
+    for name in {".c.12-a.part.h5", ".c.3456-node_7.part.h5", *others} - {"c.h5"}:
         (tmp_path / name).write_bytes(b"cut off")
     assert file.read() is not None
     assert {item.name for item in tmp_path.iterdir()} == others

@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 
 from fewphoton.errors import FewphotonError, InputFileError, OutputFileError
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import (
+    attribute,
+    created,
+    dataset,
+    is_kind,
+    number_attribute,
+    opened,
+    require_kind,
+    store,
+    text,
+    text_attribute,
+    whole_attribute,
+)
 from fewphoton.io.raw_frames import open_raw_frames
 
 
@@ -152,3 +164,81 @@ def test_corrupt_metadata_are_typed_errors_and_other_mistakes_are_not_hidden(tmp
     path.write_bytes(whole)
     with pytest.raises(KeyError, match="mine"), opened(path):
         raise KeyError("mine")
+
+
+@pytest.mark.parametrize("value", [np.arange(3.0), np.array([]), h5py.Empty("f"), np.bytes_(b"\xff"), 5])
+def test_a_kind_that_is_no_word_is_another_kind(tmp_path, value):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["fewphoton_kind"] = value
+    assert not is_kind(tmp_path / "x.h5", "test")
+    with opened(tmp_path / "x.h5") as file, pytest.raises(InputFileError, match=r"x\.h5 .*expected test"):
+        require_kind(file, "test")
+
+
+def test_attributes_of_another_type_are_refused(path):
+    values = {"word": "m", "half": 0.5, "three": 3, "nan": np.nan, "row": np.arange(2.0), "none": h5py.Empty("f")}
+    with h5py.File(path, "r+") as file:
+        file["small"].attrs.update(values, bytes=np.bytes_(b"\xff\xfe"), complex=1j)
+    with opened(path) as file:
+        item = file["small"]
+        assert (text_attribute(item, "word"), number_attribute(item, "half")) == ("m", 0.5)
+        assert whole_attribute(item, "three") == 3
+        assert np.isnan(number_attribute(item, "nan"))
+        for function, names in (
+            (text_attribute, ("half", "row", "none", "bytes")),
+            (number_attribute, ("word", "row", "none", "bytes", "complex")),
+            (whole_attribute, ("half", "nan", "word")),
+        ):
+            for name in names:
+                with pytest.raises(InputFileError, match=rf"x\.h5 \[/small\]: attribute '{name}' is no"):
+                    function(item, name)
+
+
+def test_text_is_one_piece_of_text(path):
+    with h5py.File(path, "r+") as file:
+        file["word"], file["words"] = "a word", ["a", "b"]
+        file["references"] = h5py.h5r.create(file.id, b"/small", h5py.h5r.OBJECT)
+    with opened(path) as file:
+        assert text(file, "word") == "a word"
+        for name in ("words", "small", "references"):
+            with pytest.raises(InputFileError, match=rf"x\.h5 \[{name}\]"):
+                text(file, name)
+
+
+def test_a_dataset_without_values_is_refused(path):
+    with h5py.File(path, "r+") as file:
+        file["empty"] = h5py.Empty("f4")
+    with opened(path) as file, pytest.raises(InputFileError, match=r"x\.h5 \[empty\]: holds nothing"):
+        dataset(file, "empty", kind="f")
+
+
+def test_more_than_fits_into_memory_is_a_typed_error_of_the_file_alone(path):
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("endless", (2**50,), dtype="f8", chunks=(1024,))
+    with pytest.raises(InputFileError, match=r"x\.h5: holds more than fits into memory"), opened(path) as file:
+        dataset(file, "endless", kind="f", shape=(None,))[()]
+    with pytest.raises(MemoryError), opened(path):
+        np.zeros(2**50)
+
+
+@pytest.mark.parametrize("shape", [(60000,), (50, 40, 30)])
+def test_corrupt_chunks_never_reach_the_filter(tmp_path, shape):
+    """HDF5's filter trusts the lengths in a chunk: it reads on past the end, which may end the process."""
+    values = np.random.default_rng(0).integers(0, 50, shape)
+    with created(tmp_path / "x.h5") as file:
+        store(file, "values", values)
+    with opened(tmp_path / "x.h5") as file:
+        item = dataset(file, "values", kind="i", shape=shape)
+        np.testing.assert_array_equal(item[()], values)
+        np.testing.assert_array_equal(item[7:23], values[7:23])
+        np.testing.assert_array_equal(item[3], values[3])
+    with h5py.File(tmp_path / "x.h5", "r") as file:
+        chunk = file["values"].id.get_chunk_info(file["values"].id.get_num_chunks() - 1)
+    content = bytearray((tmp_path / "x.h5").read_bytes())
+    content[chunk.byte_offset + 12 : chunk.byte_offset + 16] = b"\x7f\xff\xff\xff"
+    (tmp_path / "x.h5").write_bytes(content)
+    for where in ((), slice(None), slice(shape[0] - 2, None), shape[0] - 1):
+        with opened(tmp_path / "x.h5") as file, pytest.raises(InputFileError, match=r"x\.h5 \[/values\]: a chunk of"):
+            dataset(file, "values")[where]
+    with opened(tmp_path / "x.h5") as file:
+        np.testing.assert_array_equal(dataset(file, "values")[0:2], values[0:2])

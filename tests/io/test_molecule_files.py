@@ -45,8 +45,10 @@ def test_what_cannot_be_read_is_named(pdb, tmp_path):
     with pytest.raises(InputFileError, match=r"empty\.pdb: holds no"):
         read_molecule(tmp_path / "empty.pdb")
     (tmp_path / "bad.cif").write_bytes(bytes(range(256)))
-    with pytest.raises(InputFileError, match=r"bad\.cif: cannot be read as a molecule"):
-        read_molecule(tmp_path / "bad.cif")
+    (tmp_path / "bad.pdb").write_bytes(pdb.read_bytes().replace(b"GLY A", b"GLY \xff"))
+    for name in ("bad.cif", "bad.pdb"):
+        with pytest.raises(InputFileError, match=rf"{name}: cannot be read as a molecule"):
+            read_molecule(tmp_path / name)
 
 
 def test_xyz_comes_back_with_its_comment(tmp_path):

@@ -146,3 +146,44 @@ def test_fabio_opens_what_we_write(ours):
         assert image.nframes == 7
         for number in (0, 6):
             np.testing.assert_array_equal(image.get_frame(number).data, FRAMES[number])
+
+
+def test_arrays_that_are_cut_or_vanish_in_mid_run_are_typed_errors(tmp_path):
+    path = tmp_path / "x.npy"
+    for big_endian in (False, True):
+        np.save(path, FRAMES.astype(">u2") if big_endian else FRAMES)
+        np.testing.assert_array_equal(collect([str(path)])[0], FRAMES)
+    with open_raw_frames([str(path)]) as raw:
+        frames = raw.chunks(2)
+        next(frames)
+        path.write_bytes(path.read_bytes()[:300])
+        with pytest.raises(InputFileError, match=r"x\.npy: was cut while it was read, before frame 3"):
+            next(frames)
+        path.unlink()
+        with pytest.raises(InputFileError, match=r"x\.npy: frames 4 to 4 cannot be read"):
+            raw.deferred(4)()
+
+
+@pytest.mark.parametrize("order", [FRAMES[:0], np.asfortranarray(FRAMES)])
+def test_arrays_without_frames_or_in_another_order_are_refused(tmp_path, order):
+    np.save(tmp_path / "x.npy", order)
+    with pytest.raises(InputFileError, match=r"x\.npy"):
+        collect([str(tmp_path / "x.npy")])
+
+
+def test_images_and_linked_files_that_vanish_in_mid_run_are_typed_errors(tmp_path):
+    for number in range(3):
+        fabio.edfimage.EdfImage(data=FRAMES[number]).write(str(tmp_path / f"x_{number}.edf"))
+    with open_raw_frames([str(tmp_path / "x_*.edf")]) as raw:
+        frames = raw.chunks(1)
+        next(frames)
+        (tmp_path / "x_1.edf").unlink()
+        with pytest.raises(InputFileError, match=r"x_1\.edf"):
+            next(frames)
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["stack"] = FRAMES
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file["linked"] = h5py.ExternalLink("data.h5", "/stack")
+    (tmp_path / "data.h5").unlink()
+    with pytest.raises(InputFileError, match=r"master\.h5 \[/linked\]"):
+        collect([f"{tmp_path}/master.h5::/linked"])

@@ -61,7 +61,7 @@ def test_checkpoints_of_other_searches_are_left_alone(file):
 
 
 def test_leftovers_of_killed_writers_are_removed(file):
-    leftover = file.path.with_name(".c.123.part.h5")
+    leftover = file.path.with_name(".c.123-node_7.part.h5")
     leftover.write_bytes(b"half")
     assert file.read()["sweep"] == 150
     assert not leftover.exists()

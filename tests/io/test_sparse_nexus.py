@@ -368,9 +368,9 @@ def damage(path, how):
         ("negative normalization", "finite and positive"),
         ("normalization of another shape", "wrong shape"),
         ("text", "cannot be read as JSON"),
-        ("list", "cannot be read as JSON"),
-        ("null", "cannot be read as JSON"),
-        ("numbers", "cannot be read as JSON"),
+        ("list", "is no configuration"),
+        ("null", "is no configuration"),
+        ("numbers", "has the wrong type"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, how, message):

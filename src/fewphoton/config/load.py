@@ -102,8 +102,11 @@ def _text(path: Path | str) -> str:
 def _parsed(text: str, origin: str) -> Any:
     try:
         return yaml.load(text, _UniqueKeyLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # PyYAML lets impossible dates and numbers through to Python.
         raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{origin}: nested too deeply, or holds itself") from error
 
 
 def run_schema() -> str:

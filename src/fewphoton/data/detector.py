@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.data.arrays import frozen_array
-from fewphoton.errors import GeometryError
+from fewphoton.errors import DataError, GeometryError
+
+LARGEST_FRAME_PIXELS = 2**31 - 1
+"""Numbers of pixels are kept in 32 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,15 @@ class Detector:
         object.__setattr__(self, "panels", tuple(self.panels))
         if not self.panels:
             raise GeometryError("a detector needs at least one panel")
+        if min(shape) < 1 or shape[0] * shape[1] > LARGEST_FRAME_PIXELS:
+            raise GeometryError(f"a frame of shape {shape}: expected 1 to {LARGEST_FRAME_PIXELS} pixels")
+        try:
+            self._own_pixels(shape)
+        except MemoryError as error:
+            raise GeometryError(f"a frame of shape {shape} does not fit into memory") from error
+
+    def _own_pixels(self, shape: tuple[int, int]) -> None:
+        """Check that panels own pixels of the frame, each its own, and mask the gaps."""
         owned = np.zeros(shape, dtype=np.uint8)
         for panel in self.panels:
             if panel.slow_start + panel.n_slow > shape[0] or panel.fast_start + panel.n_fast > shape[1]:
@@ -287,6 +299,6 @@ def from_description(content: dict[str, Any]) -> tuple[Detector, Beam]:
         beam = Beam(**content["beam"])
         shape = content["frame_shape"]
         detector = Detector((int(shape[0]), int(shape[1])), panels)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, DataError) as error:
         raise GeometryError(f"geometry description: {error}; expected frame_shape, beam and panels") from error
     return detector, beam

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from fewphoton.errors import FewphotonError, OutputFileError
+
+_HOST = re.sub(r"\W", "_", platform.node()) or "unnamed"
+"""Processes of several machines, or of several containers, may have the same number in a folder that they share."""
 
 
 @contextlib.contextmanager
@@ -16,7 +20,8 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     """Yield a temporary name in the folder of ``path`` and rename it to ``path`` when the block ends well.
 
     The folder is made where it is missing. On any error the temporary file is removed and a former file
-    under the final name stays as it was.
+    under the final name stays as it was. Where the final name is a symbolic link, the file it leads to is replaced,
+    and the link stays.
 
     Parameters
     ----------
@@ -34,36 +39,61 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         If the folder or file cannot be written (read-only, full disk, no permission).
     """
     final = Path(path)
-    aside = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
+        place = final.resolve() if final.is_symlink() else final
+        aside = place.with_name(f".{place.stem}.{os.getpid()}-{_HOST}.part{place.suffix}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        raise _unwritable(final, error) from error
+    try:
         yield aside
         if not aside.exists():
             raise OutputFileError(final, "nothing was written")
         with aside.open("rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(aside, final)
+        os.replace(aside, place)
     except FewphotonError:
         raise
     except OSError as error:
-        raise OutputFileError(
-            final,
-            f"cannot be written: {error.strerror or error}",
-            remedy="Check free space and permissions of the folder; nothing was left under this name",
-        ) from error
+        raise _unwritable(final, error) from error
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
 
 
+def _unwritable(final: Path, error: Exception) -> OutputFileError:
+    return OutputFileError(
+        final,
+        f"cannot be written: {getattr(error, 'strerror', None) or error}",
+        remedy="Check free space and permissions of the folder; nothing was left under this name",
+    )
+
+
 def remove_leftovers(path: Path | str) -> None:
-    """Remove what killed writers of ``path`` left beside it; only for files that one process writes at a time."""
+    """Remove what killed writers of ``path`` left beside it; what a process of this machine still writes stays."""
     final = Path(path)
-    leftover = re.compile(rf"\.{re.escape(final.stem)}\.\d+\.part{re.escape(final.suffix)}")
+    with contextlib.suppress(OSError, RuntimeError):
+        final = final.resolve() if final.is_symlink() else final
+    leftover = re.compile(rf"\.{re.escape(final.stem)}\.(\d+)-(\w+)\.part{re.escape(final.suffix)}")
     for aside in final.parent.glob(".*"):
-        if leftover.fullmatch(aside.name):
-            with contextlib.suppress(OSError):
-                aside.unlink()
+        found = leftover.fullmatch(aside.name)
+        if found is None or (found.group(2) == _HOST and _lives(int(found.group(1)))):
+            continue
+        with contextlib.suppress(OSError):
+            aside.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Tell whether another process of this machine has this number."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -21,7 +21,7 @@ from fewphoton.errors import DataError
 
 _HEADER = struct.Struct(">QI")
 _BLOCK_LENGTH = struct.Struct(">I")
-_FILTER, _LZ4 = 32008, 2
+_FILTER, _LZ4, _ZSTD = 32008, 2, 3
 _ELEMENTS_MULTIPLE = 8
 """Blocks hold a multiple of this many elements; what is left over at the end stands uncoded."""
 
@@ -91,6 +91,33 @@ def decodes(item: h5py.Dataset) -> bool:
     return bool(code == _FILTER and len(options) > 4 and options[4] == _LZ4)
 
 
+def is_packed_in_blocks(item: h5py.Dataset) -> bool:
+    """Tell whether chunks of a dataset are bitshuffled and then compressed, by that filter alone."""
+    if item.chunks is None or bitshuffle_library() is None:
+        return False
+    plist = item.id.get_create_plist()
+    if plist.get_nfilters() != 1:
+        return False
+    code, _, options, _ = plist.get_filter(0)
+    return bool(code == _FILTER and len(options) > 4 and options[4] in (_LZ4, _ZSTD))
+
+
+def check_chunk(packed: bytes, n_elements: int, itemsize: int) -> None:
+    """Check that the lengths in a chunk add up: the codec trusts them, and reads on past the end.
+
+    Raises
+    ------
+    DataError
+        If the chunk is truncated, corrupt, or of another size.
+    """
+    if len(packed) < _HEADER.size:
+        raise DataError(f"a chunk of {len(packed)} bytes is truncated")
+    n_bytes, block = _HEADER.unpack_from(packed)
+    if n_bytes != n_elements * itemsize or block % (itemsize * _ELEMENTS_MULTIPLE):
+        raise DataError(f"a chunk announces {n_bytes} bytes in blocks of {block}, expected {n_elements * itemsize}")
+    _check_lengths(packed, n_elements, itemsize, block // itemsize)
+
+
 def decode_chunk(packed: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the array of a chunk; other threads run meanwhile.
 
@@ -102,12 +129,8 @@ def decode_chunk(packed: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     library = bitshuffle_library()
     assert library is not None  # `decodes` told so
     values = np.empty(shape, dtype)
-    if len(packed) < _HEADER.size:
-        raise DataError(f"a chunk of {len(packed)} bytes is truncated")
-    n_bytes, block = _HEADER.unpack_from(packed)
-    if n_bytes != values.nbytes or block % dtype.itemsize:
-        raise DataError(f"a chunk announces {n_bytes} bytes in blocks of {block}, expected {values.nbytes}")
-    _check_lengths(packed, values.size, dtype.itemsize, block // dtype.itemsize)
+    check_chunk(packed, values.size, dtype.itemsize)
+    block = _HEADER.unpack_from(packed)[1]
     source = np.frombuffer(packed, dtype=np.uint8)
     used = library.bshuf_decompress_lz4(
         source.ctypes.data + _HEADER.size,

@@ -17,7 +17,7 @@ import numpy as np
 
 from fewphoton.data.density import Density
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, number_attribute, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 from fewphoton.io.volumes import write_ccp4_map
 
@@ -54,7 +54,7 @@ def read_density_file(path: Path | str) -> Density:
         values = dataset(file, "entry/density/values", kind="f", shape=(None, None, None))[()]
         group = file["entry/density"]
         assert isinstance(group, h5py.Group)  # it holds the dataset above
-        numbers = [float(attribute(group, name)) for name in _NUMBERS]
+        numbers = [number_attribute(group, name) for name in _NUMBERS]
         try:
             return Density(values, *numbers)
         except DataError as error:

@@ -8,7 +8,8 @@ import h5py
 
 from fewphoton.data.detector import Beam, Detector, describe, from_description
 from fewphoton.errors import GeometryError, InputFileError
-from fewphoton.io.hdf5 import attribute, dataset
+from fewphoton.io.hdf5 import dataset, text, text_attribute
+from fewphoton.io.parsed_text import parsed_json
 
 
 def write_detector(entry: h5py.Group, detector: Detector, beam: Beam) -> h5py.Group:
@@ -28,12 +29,12 @@ def read_detector(entry: h5py.Group) -> tuple[Detector, Beam]:
         If a part is missing, impossible, or does not fit the digest.
     """
     path = entry.file.filename
-    text = dataset(entry, "detector/description").asstr()[()]
+    content = parsed_json(text(entry, "detector/description"), path, "/entry/detector/description")
     try:
-        detector, beam = from_description(json.loads(text))
-    except (GeometryError, json.JSONDecodeError) as error:
+        detector, beam = from_description(content)
+    except GeometryError as error:
         raise InputFileError(path, str(error), where="/entry/detector/description") from error
     detector = detector.with_mask(dataset(entry, "detector/masked", kind="b", shape=detector.frame_shape)[()])
-    if attribute(entry["detector"], "digest") != detector.digest():
+    if text_attribute(entry["detector"], "digest") != detector.digest():
         raise InputFileError(path, "detector digest does not fit its description", where="/entry/detector")
     return detector, beam

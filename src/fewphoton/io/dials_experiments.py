@@ -95,7 +95,7 @@ def _load(path: Path | str) -> Mapping[str, Any]:
     try:
         raw = Path(path).read_bytes()
         content = json.loads(gzip.decompress(raw) if raw.startswith(_GZIP_MAGIC) else raw)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, MemoryError, RecursionError) as error:
         raise InputFileError(path, f"cannot be read as a DIALS experiment list: {error}") from error
     kind = content.get("__id__", "other keys") if isinstance(content, dict) else type(content).__name__
     if kind != "ExperimentList":

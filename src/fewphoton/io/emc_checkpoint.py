@@ -16,7 +16,7 @@ import numpy as np
 
 from fewphoton.errors import InputFileError
 from fewphoton.io.atomic import remove_leftovers
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, opened, require_kind, store, text_attribute
 
 KIND = "emc_checkpoint"
 
@@ -76,7 +76,7 @@ class CheckpointFile:
         try:
             with opened(self.path) as file:
                 require_kind(file, KIND)
-                if attribute(file, "identity") != self._identity:
+                if text_attribute(file, "identity") != self._identity:
                     return None
                 volume = dataset(file, "volume", kind="f", shape=(None, None, None))[()]
                 columns = {name: _column(dataset(file, f"records/{name}", shape=(None,))) for name in file["records"]}

@@ -64,8 +64,13 @@ class EmcHdf5Reader:
         with opened(path) as file:
             self.n_pixels = int(np.prod(dataset(file, "num_pix", kind="iu")[()]))
             self.n_frames = len(dataset(file, "place_ones", shape=(None,)))
-            for name in _ROWS[1:]:
-                dataset(file, name, shape=(self.n_frames,))
+            for name in _ROWS:
+                item = dataset(file, name, shape=(self.n_frames,))
+                rows = h5py.check_vlen_dtype(item.dtype)
+                if rows is None or np.dtype(rows).kind not in "iu":
+                    raise InputFileError(
+                        path, "has the wrong type", where=name, expected="rows of integers", found=item.dtype
+                    )
 
     def chunks(self, max_frames: int = 16384) -> Iterator[PhotonFrames]:
         """Yield all frames in order."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from fewphoton.data.evaluation import Evaluation
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, number_attribute, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
 KIND = "evaluation"
@@ -40,7 +40,7 @@ def read_evaluation(path: Path | str) -> Evaluation:
         values: dict[str, Any] = {}
         for column in fields(Evaluation):
             if column.name in _SCALARS:
-                values[column.name] = float(attribute(file, column.name))
+                values[column.name] = number_attribute(file, column.name)
             elif column.name == "reference_patterson" and column.name not in file:
                 values[column.name] = None
             else:

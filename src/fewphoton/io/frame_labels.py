@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fewphoton.errors import InputFileError
 from fewphoton.io.hdf5 import dataset, opened
+from fewphoton.io.image_files import load_array
 
 UNKNOWN = -1
 """Label of a frame that has none."""
@@ -70,11 +71,11 @@ def _values(path: Path, inside: str) -> NDArray[np.float64]:
     if inside:
         with opened(path) as file:
             return np.asarray(dataset(file, inside, kind="iufb", shape=(None,))[()], dtype=np.float64)
-    found: Any = None
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        if path.suffix == ".npy":
-            found = np.load(path, allow_pickle=False)
-        else:
+    found: NDArray[Any] | None = None
+    if path.suffix == ".npy":
+        found = load_array(path)
+    else:
+        with contextlib.suppress(OSError, ValueError):
             lines = path.read_text(encoding="utf-8").splitlines()
             found = np.array([float(line) for line in lines if line.strip()])
     if found is None or found.dtype.kind not in "iufb":

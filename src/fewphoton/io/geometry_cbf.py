@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import fabio
 import numpy as np
 
 from fewphoton.data import Beam, Detector, Panel
 from fewphoton.errors import InputFileError
 from fewphoton.io.geometry_yaml import Geometry
+from fewphoton.io.image_files import open_image
 
 _NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
 _FIELDS = {
@@ -56,9 +56,11 @@ def read_cbf_geometry(path: Path | str) -> Geometry:
         If FabIO cannot read the file, or a field is missing.
     """
     try:
-        image = fabio.open(str(path))
+        image = open_image(path)
         header = str(image.header.get("_array_data.header_contents", ""))
         shape = (int(image.shape[0]), int(image.shape[1]))
+    except InputFileError:
+        raise
     except Exception as error:  # FabIO's readers raise whatever their format's parser meets
         raise InputFileError(path, f"FabIO cannot read it: {error}") from error
     values: dict[str, list[float]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fewphoton.errors import InputFileError
+from fewphoton.errors import DataError, GeometryError, InputFileError
 from fewphoton.io.geometry_yaml import Geometry, read_geometry_yaml
 
 __all__ = ["Geometry", "read_geometry"]
@@ -29,6 +29,21 @@ def read_geometry(path: Path | str, frame_shape: tuple[int, int] | None = None) 
     source = Path(path)
     if not source.is_file():
         raise InputFileError(source, "no such file")
+    try:
+        geometry = _by_name(source, frame_shape)
+    except (GeometryError, DataError, OverflowError) as error:
+        raise InputFileError(source, f"describes an impossible detector or beam: {error}") from error
+    if frame_shape is not None and geometry.detector.frame_shape != tuple(frame_shape):
+        raise InputFileError(
+            source,
+            "describes another detector than the frames come from",
+            expected=f"frames of {tuple(frame_shape)} pixels",
+            found=geometry.detector.frame_shape,
+        )
+    return geometry
+
+
+def _by_name(source: Path, frame_shape: tuple[int, int] | None) -> Geometry:
     name = source.name.lower().removesuffix(".bz2").removesuffix(".gz")
     if name.endswith((".yaml", ".yml")):
         geometry = read_geometry_yaml(source)
@@ -55,12 +70,5 @@ def read_geometry(path: Path | str, frame_shape: tuple[int, int] | None = None) 
     else:
         raise InputFileError(
             source, "is no known kind of geometry", expected=".yaml, .poni, .geom, .par, .cbf, .h5 or .nxs"
-        )
-    if frame_shape is not None and geometry.detector.frame_shape != tuple(frame_shape):
-        raise InputFileError(
-            source,
-            "describes another detector than the frames come from",
-            expected=f"frames of {tuple(frame_shape)} pixels",
-            found=geometry.detector.frame_shape,
         )
     return geometry

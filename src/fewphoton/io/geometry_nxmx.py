@@ -62,15 +62,17 @@ def _is_module(item: object) -> bool:
 
 
 def _number(item: h5py.Dataset) -> float:
-    values = np.asarray(item[()], dtype=np.float64).ravel()
-    if len(values) == 0 or not np.isfinite(values[0]):
+    value = np.nan
+    if isinstance(item, h5py.Dataset) and item.shape is not None and item.size and item.dtype.kind in "iuf":
+        value = float(item[(0,) * item.ndim])
+    if not np.isfinite(value):
         raise InputFileError(item.file.filename, "holds no number", where=item.name)
-    return float(values[0])
+    return value
 
 
 def _quantity(item: h5py.Dataset, units: dict[str, float], default: str) -> float:
     unit = item.attrs.get("units", default)
-    unit = unit.decode() if isinstance(unit, bytes) else str(unit)
+    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
     if unit not in units:
         raise InputFileError(
             item.file.filename, "has an unknown unit", where=item.name, expected=", ".join(units), found=unit
@@ -99,14 +101,16 @@ def _short_panel(file: h5py.File, detector: h5py.Group) -> Panel:
 def _frame_shape(file: h5py.File, detector: h5py.Group) -> tuple[int, int]:
     special = detector.get("detectorSpecific")
     if isinstance(special, h5py.Group) and "x_pixels_in_detector" in special:
-        return int(_number(special["y_pixels_in_detector"])), int(_number(special["x_pixels_in_detector"]))
+        slow, fast = (_first(special, (f"{axis}_pixels_in_detector",)) for axis in "yx")
+        return int(_number(slow)), int(_number(fast))
     for name in ("pixel_mask", "data"):
-        if isinstance(detector.get(name), h5py.Dataset):
-            return int(detector[name].shape[-2]), int(detector[name].shape[-1])
+        item = detector.get(name)
+        if isinstance(item, h5py.Dataset) and len(item.shape or ()) >= 2:
+            return int(item.shape[-2]), int(item.shape[-1])
     group = file.get("entry/data")
     for key in sorted(group) if isinstance(group, h5py.Group) else ():
         item = group.get(key)
-        if isinstance(item, h5py.Dataset) and item.ndim >= 2:
+        if isinstance(item, h5py.Dataset) and len(item.shape or ()) >= 2:
             return int(item.shape[-2]), int(item.shape[-1])
     raise InputFileError(
         file.filename, "holds no frame shape", where=detector.name, expected="detectorSpecific/x_pixels_in_detector"
@@ -132,17 +136,26 @@ def _module_panel(module: h5py.Group, number: int) -> Panel:
     )
 
 
-def _vector(item: h5py.Dataset) -> NDArray[np.float64]:
-    return np.asarray(attribute(item, "vector"), dtype=np.float64).reshape(3)
+def _vector(item: h5py.Dataset, name: str = "vector") -> NDArray[np.float64]:
+    found = np.asarray(attribute(item, name))
+    if found.dtype.kind not in "iuf" or found.size != 3 or not np.isfinite(found).all():
+        raise InputFileError(
+            item.file.filename, f"attribute {name!r} is no vector", where=item.name, expected="three finite numbers"
+        )
+    return found.astype(np.float64).reshape(3)
+
+
+def _offset(item: h5py.Dataset) -> NDArray[np.float64]:
+    return _vector(item, "offset") if "offset" in item.attrs else np.zeros(3)
 
 
 def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rotation and shift of all transformations that ``item`` depends on, nearest first."""
-    turn, shift = np.eye(3), np.asarray(item.attrs.get("offset", np.zeros(3)), dtype=np.float64).reshape(3)
+    turn, shift = np.eye(3), _offset(item)
     place = item
     for _ in range(_MAX_CHAIN):
         target = place.attrs.get("depends_on", ".")
-        target = target.decode() if isinstance(target, bytes) else str(target)
+        target = target.decode(errors="replace") if isinstance(target, bytes) else str(target)
         if target in (".", ""):
             return turn, shift
         parent = place.parent
@@ -150,7 +163,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
             raise InputFileError(place.file.filename, f"depends_on {target!r} leads nowhere", where=place.name)
         place = parent[target]
         kind = attribute(place, "transformation_type")
-        offset = np.asarray(place.attrs.get("offset", np.zeros(3)), dtype=np.float64).reshape(3)
+        offset = _offset(place)
         if kind == "translation":
             shift = shift + _vector(place) * _quantity(place, _METRES, "m") + offset
         else:
@@ -161,7 +174,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 def _angle_deg(item: h5py.Dataset) -> float:
     unit = item.attrs.get("units", "deg")
-    unit = unit.decode() if isinstance(unit, bytes) else str(unit)
+    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
     return float(np.rad2deg(_number(item))) if unit.startswith("rad") else _number(item)
 
 
@@ -169,12 +182,11 @@ def _mask(detector: h5py.Group, found: Detector) -> NDArray[np.bool_]:
     item = detector.get("pixel_mask", detector.get("detectorSpecific/pixel_mask"))
     if item is None:
         return np.asarray(found.masked)
-    values = np.asarray(item[()])
-    values = values.reshape(-1, *values.shape[-2:])[0]
-    if values.shape != found.frame_shape:
+    if not isinstance(item, h5py.Dataset) or len(item.shape or ()) < 2 or item.shape[-2:] != found.frame_shape:
         raise InputFileError(
             item.file.filename, "has another shape than the frame", where=item.name, expected=found.frame_shape
         )
+    values = dataset(item.parent, item.name, kind="iufb")[(0,) * (item.ndim - 2)]
     return np.asarray(found.masked | (values != 0).ravel())
 
 

@@ -7,7 +7,6 @@ right-handed. In its native orientation 3 the first pixel is at the bottom left 
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from fewphoton.data import Beam, Detector, Panel
 from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.errors import InputFileError
 from fewphoton.io.geometry_yaml import Geometry
+from fewphoton.io.parsed_text import parsed_json
 
 _NEEDED = ("Distance", "Poni1", "Poni2", "Rot1", "Rot2", "Rot3", "Wavelength")
 _DEFAULT_ORIENTATION = 3
@@ -46,7 +46,7 @@ def read_poni(path: Path | str, frame_shape: tuple[int, int] | None) -> Geometry
         raise InputFileError(path, "fields are missing", expected=", ".join(_NEEDED), found=f"no {', '.join(missing)}")
     try:
         values = {name: float(fields[name]) for name in _NEEDED}
-        config = json.loads(fields.get("Detector_config", "{}"))
+        config = parsed_json(fields.get("Detector_config", "{}"), path, "Detector_config")
         sizes = [config.get(f"pixel{n}", fields.get(f"PixelSize{n}")) for n in (1, 2)]
         shape = config.get("max_shape") or frame_shape
         orientation = int(config.get("orientation") or _DEFAULT_ORIENTATION)

@@ -60,7 +60,7 @@ def read_geometry_yaml(path: Path | str) -> Geometry:
     """
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _LOADER)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputFileError(path, f"cannot be read as a geometry: {error}") from error
     known = {"frame_shape", "beam", "panels", "rotation_axis", "masked_runs"}
     if not isinstance(content, dict) or not {"frame_shape", "beam", "panels"} <= set(content) <= known:

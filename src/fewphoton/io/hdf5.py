@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import shutil
 import tempfile
 import traceback
@@ -16,8 +17,9 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from fewphoton.errors import FewphotonError, InputFileError
+from fewphoton.errors import DataError, FewphotonError, InputFileError
 from fewphoton.io.atomic import written_aside
+from fewphoton.io.bitshuffle_codec import check_chunk, is_packed_in_blocks
 from fewphoton.io.write_guard import WriteGuard
 
 COMPRESSION: dict[str, Any] = dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
@@ -60,7 +62,11 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
     try:
         with file:
             yield file
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except MemoryError as error:
+        if not _asked_by_reader(error):
+            raise
+        raise InputFileError(source, "holds more than fits into memory, or corrupt shapes", found=error) from error
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         # Broken metadata make h5py raise all of these; those of other code pass.
         if not isinstance(error, OSError) and "h5py" not in Path(_raised_in(error)).parts:
             raise
@@ -70,6 +76,15 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
 def _raised_in(error: BaseException) -> str:
     """Return the source file that raised an error."""
     return traceback.extract_tb(error.__traceback__)[-1].filename
+
+
+def _asked_by_reader(error: MemoryError) -> bool:
+    """Tell whether memory was asked for by h5py or by readers of files, not by who uses what was read."""
+    frames = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
+    if frames and "h5py" in frames[-1]:
+        return True
+    callers = [parts for parts in frames if "numpy" not in parts and parts[-3:-1] != ("fewphoton", "data")]
+    return bool(callers) and callers[-1][-3:-1] == ("fewphoton", "io")
 
 
 @contextlib.contextmanager
@@ -114,12 +129,14 @@ def dataset(
     try:
         item = file[name]
     except (KeyError, OSError) as error:
-        near = ", ".join(sorted(file)[:12]) or "nothing"
+        near = ", ".join(sorted(map(str, file))[:12]) or "nothing"
         raise InputFileError(
             path, "dataset is missing or its link is broken", where=name, found=f"{file.name} holds {near}"
         ) from error
     if not isinstance(item, h5py.Dataset):
         raise InputFileError(path, "is a group", where=name, expected="a dataset")
+    if item.shape is None:
+        raise InputFileError(path, "holds nothing", where=name, expected="values", found="an empty dataspace")
     if kind is not None and item.dtype.kind not in kind:
         names = {"i": "integers", "u": "unsigned integers", "f": "floats", "b": "booleans", "S": "text", "O": "text"}
         wanted = " or ".join(names.get(letter, letter) for letter in kind)
@@ -129,7 +146,42 @@ def dataset(
     ):
         wanted_shape = tuple("any" if n is None else n for n in shape)
         raise InputFileError(path, "has the wrong shape", where=name, expected=wanted_shape, found=item.shape)
-    return item
+    return _CheckedDataset(item.id) if is_packed_in_blocks(item) else item
+
+
+class _CheckedDataset(h5py.Dataset):  # type: ignore[misc]
+    """A dataset in bitshuffled chunks, which are checked before HDF5's filter sees them: corrupt ones would end it."""
+
+    def __getitem__(self, args: Any, new_dtype: Any = None) -> Any:
+        self._check_chunks(args)
+        return super().__getitem__(args, new_dtype=new_dtype)
+
+    def _check_chunks(self, args: Any) -> None:
+        n_rows, size = (self.shape[0] if self.ndim else 0), int(np.prod(self.chunks))
+        rows = range(n_rows)
+        if isinstance(args, slice):
+            start, stop, _ = args.indices(n_rows)
+            rows = range(start // self.chunks[0] * self.chunks[0], stop)
+        axes = [range(rows.start, rows.stop, self.chunks[0])]
+        axes += [range(0, n, step) for n, step in zip(self.shape[1:], self.chunks[1:], strict=True)]
+        for corner in itertools.product(*axes):
+            try:
+                skipped_filters, packed = self.id.read_direct_chunk(corner)
+            except (OSError, ValueError, RuntimeError):
+                continue  # never written
+            try:
+                if not skipped_filters:
+                    check_chunk(packed, size, self.dtype.itemsize)
+            except DataError as error:
+                raise InputFileError(self.file.filename, str(error), where=self.name) from error
+
+
+def text(group: h5py.File | h5py.Group, name: str) -> str:
+    """Return a dataset that is one piece of text, or raise InputFileError naming file and dataset."""
+    item = dataset(group, name, kind="OS", shape=())
+    if h5py.check_string_dtype(item.dtype) is None:
+        raise InputFileError(group.file.filename, "is no text", where=name, found=item.dtype)
+    return str(item.asstr()[()])
 
 
 def attribute(item: h5py.Dataset | h5py.Group, name: str) -> Any:
@@ -137,7 +189,40 @@ def attribute(item: h5py.Dataset | h5py.Group, name: str) -> Any:
     if name not in item.attrs:
         raise InputFileError(item.file.filename, f"attribute {name!r} is missing", where=item.name)
     value = item.attrs[name]
-    return value.decode() if isinstance(value, bytes) else value
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise InputFileError(item.file.filename, f"attribute {name!r} is no UTF-8 text", where=item.name) from error
+
+
+def text_attribute(item: h5py.Dataset | h5py.Group, name: str) -> str:
+    """Return an attribute that is a word, or raise InputFileError naming file, object and attribute."""
+    value = attribute(item, name)
+    if not isinstance(value, str):
+        raise InputFileError(
+            item.file.filename, f"attribute {name!r} is no text", where=item.name, found=repr(value)[:60]
+        )
+    return value
+
+
+def number_attribute(item: h5py.Dataset | h5py.Group, name: str) -> float:
+    """Return an attribute that is one number (NaN is), or raise InputFileError naming file, object and attribute."""
+    value = attribute(item, name)
+    if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iufb":
+        return float(value)
+    raise InputFileError(
+        item.file.filename, f"attribute {name!r} is no number", where=item.name, found=repr(value)[:60]
+    )
+
+
+def whole_attribute(item: h5py.Dataset | h5py.Group, name: str) -> int:
+    """Return an attribute that is one whole number, or raise InputFileError naming file, object and attribute."""
+    value = number_attribute(item, name)
+    if not value.is_integer():
+        raise InputFileError(item.file.filename, f"attribute {name!r} is no whole number", where=item.name, found=value)
+    return int(value)
 
 
 @contextlib.contextmanager
@@ -176,12 +261,12 @@ def store(group: h5py.Group, name: str, values: Any, **attributes: Any) -> h5py.
 def is_kind(path: Path | str, wanted: str) -> bool:
     """Tell whether ``path`` is an HDF5 file of ours of the kind ``wanted`` (root attribute ``fewphoton_kind``)."""
     with opened(path) as file:
-        return bool(file.attrs.get("fewphoton_kind") == wanted)
+        return _kind(file) == wanted
 
 
 def require_kind(file: h5py.File, wanted: str) -> None:
     """Raise InputFileError unless the root attribute ``fewphoton_kind`` is ``wanted``."""
-    found = file.attrs.get("fewphoton_kind")
+    found = _kind(file)
     if found != wanted:
         raise InputFileError(
             file.filename,
@@ -190,3 +275,8 @@ def require_kind(file: h5py.File, wanted: str) -> None:
             expected=wanted,
             found=found or "a file of another program",
         )
+
+
+def _kind(file: h5py.File) -> str | None:
+    found = file.attrs.get("fewphoton_kind")
+    return found if isinstance(found, str) else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fewphoton.data import IterateTrace
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, number_attribute, opened, require_kind, store, whole_attribute
 from fewphoton.io.provenance import Provenance
 
 KIND = "iterate_trace"
@@ -42,8 +42,8 @@ def read_iterate_trace(path: Path | str) -> IterateTrace:
                 dataset(file, "hkl", kind="i", shape=(None, 3))[()],
                 dataset(file, "intensity", kind="f", shape=(None, None))[()],
                 dataset(file, "weight", kind="f", shape=(None,))[()],
-                float(attribute(file, "radius_hkl")),
-                bool(attribute(file, "symmetrized")),
+                number_attribute(file, "radius_hkl"),
+                bool(whole_attribute(file, "symmetrized")),
             )
         except DataError as error:
             raise InputFileError(path, str(error)) from error

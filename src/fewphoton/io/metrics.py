@@ -46,7 +46,7 @@ def read_metrics(path: Path | str) -> dict[str, Value]:
     """Read what :func:`write_metrics` wrote."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputFileError(path, f"cannot be read as metrics: {error}") from error
     if not isinstance(content, dict):
         raise InputFileError(path, "is no record of metrics", expected="a JSON object", found=type(content).__name__)

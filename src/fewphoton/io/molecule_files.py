@@ -52,9 +52,15 @@ def read_molecule(path: Path | str, chains: Sequence[str] = (), *, waters: bool 
             raise InputFileError(source, f"holds no chain {', '.join(chains)}", found="an XYZ file, without chains")
         return read_xyz(source)[0]
     try:
-        structure = gemmi.read_structure(str(source))
+        # Names are decoded when they are asked for, which fails where they are no UTF-8.
+        return _molecule(source, gemmi.read_structure(str(source)), chains, waters)
     except (RuntimeError, ValueError, IndexError, OSError) as error:
         raise InputFileError(source, f"cannot be read as a molecule: {error}") from error
+    except DataError as error:
+        raise InputFileError(source, f"holds no usable molecule: {error}") from error
+
+
+def _molecule(source: Path, structure: gemmi.Structure, chains: Sequence[str], waters: bool) -> Molecule:
     if not len(structure):
         raise InputFileError(source, "holds no model", remedy="Give a PDB, mmCIF or XYZ file with atoms")
     model = structure[0]
@@ -71,15 +77,12 @@ def read_molecule(path: Path | str, chains: Sequence[str] = (), *, waters: bool 
         for atom in residue
         if atom.occ > 0
     ]
-    try:
-        return Molecule(
-            tuple(atom.element.name for atom in atoms),
-            np.array([atom.pos.tolist() for atom in atoms]).reshape(-1, 3),
-            np.array([atom.occ for atom in atoms]),
-            np.array([atom.b_iso for atom in atoms]),
-        )
-    except DataError as error:
-        raise InputFileError(source, f"holds no usable molecule: {error}") from error
+    return Molecule(
+        tuple(atom.element.name for atom in atoms),
+        np.array([atom.pos.tolist() for atom in atoms]).reshape(-1, 3),
+        np.array([atom.occ for atom in atoms]),
+        np.array([atom.b_iso for atom in atoms]),
+    )
 
 
 def read_xyz(path: Path | str) -> tuple[Molecule, str]:

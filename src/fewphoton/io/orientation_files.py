@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fewphoton.data.frame_orientations import FrameOrientations
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, number_attribute, opened, require_kind, store
 from fewphoton.io.provenance import Provenance
 
 KIND = "frame_orientations"
@@ -47,7 +47,7 @@ def read_orientation_file(path: Path | str) -> FrameOrientations:
             if column.name != "spacing_deg" and (column.default is not None or f"frames/{column.name}" in file)
         }
         if frames is not None and "spacing_deg" in frames.attrs:
-            columns["spacing_deg"] = float(attribute(frames, "spacing_deg"))
+            columns["spacing_deg"] = number_attribute(frames, "spacing_deg")
         try:
             return FrameOrientations(**columns)
         except DataError as error:

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from fewphoton.errors import InputFileError
 from fewphoton.io.atomic import remove_leftovers
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import (
+    created,
+    dataset,
+    number_attribute,
+    opened,
+    require_kind,
+    store,
+    text_attribute,
+    whole_attribute,
+)
 
 KIND = "phasing_checkpoint"
 _REMEDY = "Remove it; phasing then begins anew"
@@ -51,9 +60,9 @@ class PhasingCheckpointFile:
         try:
             with opened(self.path) as file:
                 require_kind(file, KIND)
-                if attribute(file, "identity") != self._identity:
+                if text_attribute(file, "identity") != self._identity:
                     return []
-                return [self._start(file[str(number)]) for number in range(int(attribute(file, "n_starts")))]
+                return [self._start(file[str(number)]) for number in range(whole_attribute(file, "n_starts"))]
         except (InputFileError, KeyError) as error:
             raise InputFileError(self.path, f"is no usable checkpoint: {error}", remedy=_REMEDY) from error
 
@@ -62,7 +71,7 @@ class PhasingCheckpointFile:
             return None
         density = dataset(group, "density", kind="f", shape=(None, None, None))[()]
         support = dataset(group, "support", kind="b", shape=density.shape)[()]
-        error, free_error = float(attribute(group, "error")), float(attribute(group, "free_error"))
+        error, free_error = number_attribute(group, "error"), number_attribute(group, "free_error")
         if not np.isfinite(density).all():
             raise InputFileError(self.path, "holds values that are not finite", where=group.name)
         return density, support, error, free_error

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import fabio
 import h5py
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from fewphoton.data import FrameTable
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.bitshuffle_codec import decode_chunk, decodes
 from fewphoton.io.hdf5 import opened
+from fewphoton.io.image_files import load_array, open_image
 from fewphoton.io.raw_hdf5 import find_frames, frame_columns, read_slice, stack_shape, write_raw_frames
 
 __all__ = ["RawFrames", "open_raw_frames", "write_raw_frames"]
@@ -95,25 +95,35 @@ class _Hdf5Source:
 
 
 class _ArraySource:
+    """Frames of a ``.npy`` file, read and not mapped: a mapped file that is cut in mid-run ends the process."""
+
     def __init__(self, path: Path) -> None:
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputFileError(path, f"cannot be read as a NumPy array: {error}") from error
-        if array.ndim not in (2, 3) or array.dtype.kind not in "iuf":
+        array = load_array(path, "r")
+        if array.ndim not in (2, 3) or array.dtype.kind not in "iuf" or 0 in array.shape:
             raise InputFileError(
                 path, "holds no frames", expected="(frames, slow, fast) numbers", found=f"{array.dtype} {array.shape}"
             )
-        self._array = array.reshape(-1, *array.shape[-2:])
+        if not array.flags.c_contiguous:
+            raise InputFileError(path, "holds frames in Fortran order", remedy="Save it with numpy.ascontiguousarray")
+        self._path = path
+        self._offset = int(getattr(array, "offset", 0))
         self.name = str(path)
-        self.shape = self._array.shape
+        self.shape = (array.shape[0] if array.ndim == 3 else 1, *array.shape[-2:])
         self.dtype = array.dtype
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        return np.array(self._array[start:stop])
+        count = (stop - start) * self.shape[1] * self.shape[2]
+        offset = self._offset + start * self.shape[1] * self.shape[2] * self.dtype.itemsize
+        try:
+            values = np.fromfile(self._path, self.dtype, count, offset=offset)
+        except OSError as error:
+            raise InputFileError(self._path, f"frames {start} to {stop - 1} cannot be read: {error}") from error
+        if len(values) != count:
+            raise InputFileError(self._path, f"was cut while it was read, before frame {stop - 1}")
+        return values.reshape(-1, *self.shape[1:])
 
     def deferred(self, number: int) -> Callable[[], NDArray[Any]]:
-        return lambda: np.array(self._array[number])
+        return lambda: self.read(number, number + 1)[0]
 
     def columns(self) -> dict[str, NDArray[Any]]:
         return {}
@@ -123,7 +133,7 @@ class _FabioSource:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        image = self._open()
+        image = open_image(path)
         if image.data is None or image.data.ndim != 2 or image.data.dtype.kind not in "iuf":
             raise InputFileError(path, "holds no two-dimensional image", found=getattr(image.data, "shape", None))
         self.shape = (int(image.nframes), int(image.data.shape[0]), int(image.data.shape[1]))
@@ -131,14 +141,8 @@ class _FabioSource:
         self._header = str(image.header.get("_array_data.header_contents", ""))
         image.close()
 
-    def _open(self) -> Any:
-        try:
-            return fabio.open(str(self._path))
-        except Exception as error:  # FabIO's readers raise whatever their format's parser meets
-            raise InputFileError(self._path, f"FabIO cannot read it: {error}") from error
-
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        image = self._open()
+        image = open_image(self._path)
         try:
             frames = [np.array(image.get_frame(number).data) for number in range(start, stop)]
         except Exception as error:

@@ -52,13 +52,13 @@ def _default_plot(file: h5py.File) -> str | None:
     for _ in range(4):
         default = place.attrs.get("default")
         if isinstance(default, bytes):
-            default = default.decode()
+            default = default.decode(errors="replace")
         if not isinstance(default, str) or default not in place:
             break
         place = place[default]
     signal = place.attrs.get("signal")
     if isinstance(signal, bytes):
-        signal = signal.decode()
+        signal = signal.decode(errors="replace")
     return f"{place.name}/{signal}" if isinstance(signal, str) and signal in place else None
 
 

@@ -58,7 +58,7 @@ def read_recovered_file(path: Path | str) -> list[RecoveredMolecule]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputFileError(path, f"cannot be read as recovered molecules: {error}") from error
     found = content.get("fewphoton_kind") if isinstance(content, dict) else None
     if found != KIND:

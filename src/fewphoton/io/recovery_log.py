@@ -49,7 +49,7 @@ class RecoveryLog:
                 try:
                     content = json.loads(line)
                     records[int(content["number"])] = dict(content["record"])
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                     raise InputFileError(
                         path,
                         f"holds no record of a recovery: {error}",

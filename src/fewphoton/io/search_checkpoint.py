@@ -10,7 +10,7 @@ import numpy as np
 
 from fewphoton.errors import InputFileError
 from fewphoton.io.atomic import remove_leftovers
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, opened, require_kind, store, text_attribute, whole_attribute
 
 KIND = "search_checkpoint"
 _REPLICAS, _ATOMS, _SOLUTIONS, _MENDED = "replicas", "atoms", "solutions", "mended"
@@ -62,7 +62,7 @@ class SearchCheckpointFile:
         try:
             with opened(self.path) as file:
                 require_kind(file, KIND)
-                if attribute(file, "identity") != self._identity:
+                if text_attribute(file, "identity") != self._identity:
                     return None
                 sizes: dict[int | str, int] = dict(self._sizes.items())
                 parts: dict[str, Any] = {}
@@ -70,8 +70,8 @@ class SearchCheckpointFile:
                     shape = tuple(axis if isinstance(axis, int) else sizes.get(axis) for axis in axes)
                     parts[name] = dataset(file, name, kind=kind, shape=shape)[()]
                     sizes |= dict(zip(axes, parts[name].shape, strict=True))
-                parts["sweep"], parts["found_at"] = (int(attribute(file, name)) for name in ("sweep", "found_at"))
-                parts["random"] = str(attribute(file, "random"))
+                parts["sweep"], parts["found_at"] = (whole_attribute(file, name) for name in ("sweep", "found_at"))
+                parts["random"] = text_attribute(file, "random")
         except InputFileError as error:
             raise InputFileError(self.path, f"is no usable checkpoint: {error}", remedy=remedy) from error
         for name in _ARRAYS:

@@ -6,12 +6,14 @@ Group ``shot`` is all that a recovery may see. Group ``truth``, of simulations a
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from fewphoton.data import Molecule, Shot
+from fewphoton.data.shot import AtomModel
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, opened, require_kind, store, text_attribute
 from fewphoton.io.provenance import Provenance
 
 KIND = "shot"
@@ -71,7 +73,7 @@ def read_shot_file(path: Path | str) -> Shot:
                 if counted
                 else None,
                 composition={name.decode(): int(count) for name, count in zip(names, counts, strict=True)},
-                atom_model=attribute(file["shot"], "atom_model"),
+                atom_model=cast(AtomModel, text_attribute(file["shot"], "atom_model")),
                 **numbers,
             )
         except (DataError, UnicodeDecodeError) as error:

@@ -21,7 +21,6 @@ Layout::
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,9 +33,10 @@ import numpy as np
 from fewphoton.data import AzimuthalBins, Beam, Detector, FrameTable, SparseFrames
 from fewphoton.data.azimuthal_bins import RadialUnit
 from fewphoton.data.detector import from_description
-from fewphoton.errors import DataError, InputFileError
+from fewphoton.errors import DataError, GeometryError, InputFileError
 from fewphoton.io.frame_table import FrameTableReader
-from fewphoton.io.hdf5 import dataset, opened
+from fewphoton.io.hdf5 import dataset, opened, text
+from fewphoton.io.parsed_text import parsed_json
 from fewphoton.io.sparse_nexus_writer import ENTRY, KIND, write_sparse_file
 
 __all__ = ["KIND", "SparseFile", "SparseFileReader", "open_sparse_file", "write_sparse_file"]
@@ -201,12 +201,11 @@ def _config(group: h5py.Group) -> dict[str, Any]:
     item = group.parent.get("sparsify/configuration/data")
     if not isinstance(item, h5py.Dataset):
         return {}
-    try:
-        return dict(json.loads(item.asstr()[()]).get("sparsify", {}))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputFileError(
-            group.file.filename, f"the configuration cannot be read as JSON: {error}", where=item.name
-        ) from error
+    content = parsed_json(text(group.parent, "sparsify/configuration/data"), group.file.filename, item.name)
+    found = content.get("sparsify", {}) if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        raise InputFileError(group.file.filename, "is no configuration", where=item.name, expected="a JSON object")
+    return found
 
 
 def _table(group: h5py.Group, n_frames: int) -> FrameTable:
@@ -220,9 +219,10 @@ def _geometry(group: h5py.Group) -> tuple[Detector, Beam] | None:
     place = group.parent.get("instrument/detector")
     if not isinstance(place, h5py.Group) or "description" not in place or "digest" not in place.attrs:
         return None
+    path = group.file.filename
     try:
-        detector, beam = from_description(json.loads(place["description"].asstr()[()]))
-    except ValueError as error:
-        raise InputFileError(group.file.filename, f"the geometry is no JSON: {error}", where=place.name) from error
+        detector, beam = from_description(parsed_json(text(place, "description"), path, place.name))
+    except GeometryError as error:
+        raise InputFileError(path, str(error), where=place.name) from error
     masked = dataset(place, "masked", kind="b", shape=detector.frame_shape)[()].ravel()
     return detector.with_mask(masked), beam

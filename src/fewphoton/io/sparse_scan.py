@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fewphoton.data import FrameTable, PhotonFrames
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.hdf5 import attribute, dataset, opened
+from fewphoton.io.hdf5 import dataset, opened, whole_attribute
 
 _ANGLES = ("measurement/rot_center", "measurement/rot")
 
@@ -41,7 +41,7 @@ class SparseScan:
             raise InputFileError(self.path, "scan group is missing", where=group, expected="row, col, nnz", found=found)
         place = file[name]
         self.group = str(name)
-        self.frame_shape = (int(attribute(place, "shape0")), int(attribute(place, "shape1")))
+        self.frame_shape = (whole_attribute(place, "shape0"), whole_attribute(place, "shape1"))
         n_hits = dataset(place, "nnz", kind="iu", shape=(None,))[()].astype(np.int64)
         self._row = dataset(place, "row", kind="iu", shape=(None,))
         self._col = dataset(place, "col", kind="iu", shape=self._row.shape)

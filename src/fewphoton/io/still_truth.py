@@ -28,7 +28,16 @@ from numpy.typing import NDArray
 from fewphoton.data import Crystal, Reflections
 from fewphoton.data.still_truth import StillShots, StillSpots, StillTruth
 from fewphoton.errors import DataError, GeometryError, InputFileError
-from fewphoton.io.hdf5 import COMPRESSION, attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import (
+    COMPRESSION,
+    created,
+    dataset,
+    number_attribute,
+    opened,
+    require_kind,
+    store,
+    text_attribute,
+)
 from fewphoton.io.provenance import Provenance
 
 KIND = "still_truth"
@@ -180,7 +189,7 @@ def _read_spots(file: h5py.File, indptr: NDArray[np.int64], n_spots: int, start:
 
 def _read_crystal(file: h5py.File) -> Crystal:
     cell = dataset(file, "crystal/cell", kind="f", shape=(6,))[()]
-    return Crystal(tuple(cell.tolist()), str(attribute(file["crystal"], "space_group")))
+    return Crystal(tuple(cell.tolist()), text_attribute(file["crystal"], "space_group"))
 
 
 def _read_reference(file: h5py.File) -> Reflections:
@@ -192,4 +201,4 @@ def _experiment(file: h5py.File, name: str) -> float:
     group = file.get("experiment")
     if not isinstance(group, h5py.Group):
         raise InputFileError(file.filename, "group is missing", where="/experiment")
-    return float(attribute(group, name))
+    return number_attribute(group, name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fewphoton.data import Crystal, IntensityVolume
 from fewphoton.errors import DataError, GeometryError, InputFileError
 from fewphoton.io.atomic import written_aside
-from fewphoton.io.hdf5 import attribute, created, dataset, opened, require_kind, store
+from fewphoton.io.hdf5 import created, dataset, opened, require_kind, store, text_attribute, whole_attribute
 from fewphoton.io.provenance import Provenance
 
 KIND = "intensity_volume"
@@ -79,7 +79,7 @@ def _read_grid(entry: h5py.Group, name: str) -> IntensityVolume:
     shape = (None, None, None)
     values = dataset(entry, f"{name}/values", kind="f", shape=shape)
     weight = dataset(entry, f"{name}/weight", kind="f", shape=values.shape)
-    return IntensityVolume(values[()], weight[()], int(attribute(entry[name], "voxels_per_cell")))
+    return IntensityVolume(values[()], weight[()], whole_attribute(entry[name], "voxels_per_cell"))
 
 
 def read_volume_file(path: Path | str, *, with_halves: bool = True) -> VolumeFile:
@@ -106,7 +106,7 @@ def read_volume_file(path: Path | str, *, with_halves: bool = True) -> VolumeFil
         u_matrix = dataset(entry, "crystal/u_matrix", kind="f", shape=(3, 3))[()]
         axis = dataset(entry, "crystal/rotation_axis", kind="f", shape=(3,))[()]
         try:
-            crystal = Crystal(tuple(cell.tolist()), str(attribute(entry["crystal"], "space_group")), u_matrix)
+            crystal = Crystal(tuple(cell.tolist()), text_attribute(entry["crystal"], "space_group"), u_matrix)
             halves = None
             if with_halves and "half_1" in entry:
                 halves = (_read_grid(entry, "half_1"), _read_grid(entry, "half_2"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from fewphoton.config.section import Section
-from fewphoton.errors import ConfigError
+from fewphoton.errors import ConfigError, InputFileError
 from fewphoton.io.crystal_description import read_crystal
 from fewphoton.io.dragonfly_detector import voxel_spacing, write_dragonfly_detector
 from fewphoton.io.emc_binary import write_emc_binary
@@ -48,6 +48,8 @@ def run(inputs: Inputs, outputs: Outputs, config: Config, context: Context) -> N
         raise ConfigError("the detector file counts q in voxels, for which the crystal description is needed")
     write = write_emc_hdf5 if outputs.emc.suffix in (".h5", ".hdf5") else write_emc_binary
     with open_photon_file(inputs.frames) as reader:
+        if reader.n_frames == 0:
+            raise InputFileError(inputs.frames, "holds no frames")
         if outputs.detector is not None and inputs.crystal is not None:
             crystal, _ = read_crystal(inputs.crystal)
             spacing = voxel_spacing(crystal, config.voxels_per_cell)

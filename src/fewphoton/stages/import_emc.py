@@ -40,6 +40,8 @@ def run(inputs: Inputs, outputs: Outputs, config: Config, context: Context) -> N
     """Import; the number of pixels must be the geometry's."""
     geometry = read_geometry(inputs.geometry)
     reader = EmcHdf5Reader(inputs.emc) if inputs.emc.suffix in (".h5", ".hdf5") else EmcBinaryReader(inputs.emc)
+    if reader.n_frames == 0:
+        raise InputFileError(inputs.emc, "holds no frames")
     if reader.n_pixels != geometry.detector.n_pixels:
         raise InputFileError(
             inputs.emc,
