@@ -85,7 +85,11 @@ def molecule_columns(wildcards):
     rows = [
         {"molecule": molecule, "label": method} for molecule, method in MOLECULE_ROWS
     ]
-    return json.dumps({"columns": rows})
+    parameters = [
+        MOLECULES[molecule].scores().model_dump(mode="json")
+        for molecule, _ in MOLECULE_ROWS
+    ]
+    return json.dumps({"columns": rows, "parameters": parameters})
 
 
 def recovered_of(wildcards):

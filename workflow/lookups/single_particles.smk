@@ -128,7 +128,63 @@ def particle_columns(wildcards):
         if brightness(simulation) is not None:
             row["photons_per_frame"] = brightness(simulation)
         rows.append(row | {"method": method, "seed": seed})
-    return json.dumps({"columns": rows})
+    return json.dumps(
+        {
+            "columns": rows,
+            "parameters": [
+                PARTICLES[particle].score().model_dump(mode="json")
+                for particle, *_ in PARTICLE_RUNS
+            ],
+            "chosen": [
+                [names for _, names in stage_metrics(particle, method)]
+                for particle, _, method, _ in PARTICLE_RUNS
+            ],
+        }
+    )
+
+
+def stage_metrics(particle, method):
+    """Return the folders of a method's stages, and which of their metrics become columns under which names."""
+    config = PARTICLES[particle].methods[method]
+    taken = {
+        "train_xrai": {"seconds_training": "train_xrai_seconds"},
+        "match_patterns": {"seconds": "match_patterns_seconds"},
+        "refine_poses": {"seconds": "refine_poses_seconds"},
+    }
+    found = [
+        (stage, names)
+        for stage, names in taken.items()
+        if getattr(config, stage) is not None
+    ]
+    if config.first == "train_xrai" and config.refine_poses is not None:
+        names = {
+            f"{frames}_pose_error_median_deg": f"after_training_{frames}_pose_error_median_deg"
+            for frames in ("train", "held_out")
+        }
+        found.append(("score_training", names))
+    return found
+
+
+def chosen_metrics(wildcards):
+    """Return the metrics of the stages of each run from which single ones are taken."""
+    return [
+        f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}/{stage}/metrics.json"
+        for particle, frames, method, seed in PARTICLE_RUNS
+        for stage, _ in stage_metrics(particle, method)
+    ]
+
+
+def particle_results(wildcards):
+    """Return the files that tell where each row comes from: all densities, then all poses."""
+    densities, poses = [], []
+    for particle, frames, method, seed in PARTICLE_RUNS:
+        config = PARTICLES[particle].methods[method]
+        folder = f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}"
+        densities.append(f"{folder}/phase/density.h5")
+        poses.append(
+            f"{folder}/{'refine_poses' if config.refine_poses else config.first}/poses.h5"
+        )
+    return densities + poses
 
 
 def particle_scores(wildcards):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -108,6 +108,17 @@ class CollectMetricsConfig(Section):
 
     columns: list[dict[str, int | float | str]] = Field(min_length=1)
     """Dataset and swept values of each row."""
+    parameters: list[dict[str, Any]] = Field(default_factory=list)
+    """Parameters behind each row that its result files do not record; they enter its digest alone. Empty: none."""
+    chosen: list[list[dict[str, str]]] = Field(default_factory=list)
+    """For each row, what is taken from each of its `chosen_metrics`: the columns by the names of metrics there."""
+
+    @model_validator(mode="after")
+    def _one_of_each_for_a_row(self) -> CollectMetricsConfig:
+        for name in ("parameters", "chosen"):
+            if getattr(self, name) and len(getattr(self, name)) != len(self.columns):
+                raise ValueError(f"{name}: {len(getattr(self, name))} for {len(self.columns)} rows of columns")
+        return self
 
 
 class ImportScanConfig(Section):
