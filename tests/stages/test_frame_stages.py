@@ -140,7 +140,7 @@ def test_rows_tell_where_they_come_from(source, tmp_path):
     assert {len(digest) for digest in first} == {64}
     # A further point leaves the others as they were; parameters that no file tells change their own row alone.
     assert collected(tmp_path, source, [{"n": 5}, *points])[1:] == first
-    changed = collected(tmp_path, source, points, parameters=[{}, {"voxel": 2.0}])
+    changed = collected(tmp_path, source, points, parameters={"n": {"20": {"voxel": 2.0}}, "m": {"20": {}}})
     assert changed[0] == first[0]
     assert changed[1] != first[1]
 
@@ -177,7 +177,8 @@ def test_collect_metrics_takes_chosen_ones(tmp_path):
     for name, record in (("a", {"r": 1}), ("b", {"seconds": 5, "n": 9}), ("c", {"seconds": 7})):
         write_metrics(tmp_path / f"{name}.json", record)
     path = {name: str(tmp_path / f"{name}.json") for name in "abc"}
-    config = {"columns": [{"m": "x"}, {"m": "y"}], "chosen": [[{"seconds": "b_seconds"}, {"seconds": "c_seconds"}], []]}
+    choices = {name: {"seconds": f"{name}_seconds"} for name in "bc"}
+    config = {"columns": [{"m": "x"}, {"m": "y"}], "choices": choices, "chosen": [["b", "c"], []]}
     words = ["collect-metrics", "--metrics", path["a"], path["a"], "--table", str(tmp_path / "t.csv")]
     assert main([*words, "--chosen-metrics", path["b"], path["c"], "--config-json", json.dumps(config)]) == 0
     assert read_table(tmp_path / "t.csv") == [
@@ -190,8 +191,9 @@ def test_collect_metrics_takes_chosen_ones(tmp_path):
     ("options", "config", "message"),
     [
         (["--chosen-metrics", "a.json"], {}, "1 files of chosen metrics where the rows choose from 0"),
-        ([], {"chosen": [[{"seconds": "s"}]]}, "0 files of chosen metrics where the rows choose from 1"),
-        ([], {"parameters": [{}, {}]}, "parameters: 2 for 1 rows"),
+        ([], {"choices": {"a": {}}, "chosen": [["a"]]}, "0 files of chosen metrics where the rows choose from 1"),
+        ([], {"choices": {"a": {}}, "chosen": [["a"], []]}, "chosen: 2 for 1 rows"),
+        ([], {"chosen": [["a"]]}, "choices tells nothing of a"),
     ],
 )
 def test_collect_metrics_counts_its_files(tmp_path, capsys, options, config, message):

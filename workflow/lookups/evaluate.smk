@@ -85,7 +85,7 @@ def table_columns(wildcards):
         for dataset, folder in ALL_POINTS + ROTATED_POINTS
     ]
     rotations = RUN.stages.evaluate_rotations.model_dump(mode="json")
-    parameters = [{}] * len(ALL_POINTS) + [rotations] * len(ROTATED_POINTS)
+    parameters = {"dataset": {dataset: rotations for dataset in ROTATED}}
     return json.dumps({"columns": rows, "parameters": parameters})
 
 

@@ -158,9 +158,9 @@ def separation_columns(wildcards):
         }
         for dataset, point in SEPARATION_ROWS
     ]
-    parameters = [
-        point.section(RUN, "veto", dataset) for dataset, point in SEPARATION_ROWS
-    ]
+    # What is swept of it stands among the columns.
+    veto = RUN.stages.veto.model_dump(mode="json")
+    parameters = {"dataset": {dataset: veto for dataset in SEPARATED}}
     return json.dumps({"columns": rows, "parameters": parameters})
 
 

@@ -128,41 +128,46 @@ def particle_columns(wildcards):
         if brightness(simulation) is not None:
             row["photons_per_frame"] = brightness(simulation)
         rows.append(row | {"method": method, "seed": seed})
+    scores = {
+        name: particle.score().model_dump(mode="json")
+        for name, particle in PARTICLES.items()
+    }
     return json.dumps(
         {
             "columns": rows,
-            "parameters": [
-                PARTICLES[particle].score().model_dump(mode="json")
-                for particle, *_ in PARTICLE_RUNS
-            ],
+            "parameters": {"particle": scores},
+            "choices": CHOICES,
             "chosen": [
-                [names for _, names in stage_metrics(particle, method)]
+                measured_stages(particle, method)
                 for particle, _, method, _ in PARTICLE_RUNS
             ],
         }
     )
 
 
-def stage_metrics(particle, method):
-    """Return the folders of a method's stages, and which of their metrics become columns under which names."""
+# Metrics of a run's stages that become columns, and their names there.
+CHOICES = {
+    "train_xrai": {"seconds_training": "train_xrai_seconds"},
+    "match_patterns": {"seconds": "match_patterns_seconds"},
+    "refine_poses": {"seconds": "refine_poses_seconds"},
+    "score_training": {
+        f"{frames}_pose_error_median_deg": f"after_training_{frames}_pose_error_median_deg"
+        for frames in ("train", "held_out")
+    },
+}
+
+
+def measured_stages(particle, method):
+    """Return the stages of a method of whose metrics some become columns."""
     config = PARTICLES[particle].methods[method]
-    taken = {
-        "train_xrai": {"seconds_training": "train_xrai_seconds"},
-        "match_patterns": {"seconds": "match_patterns_seconds"},
-        "refine_poses": {"seconds": "refine_poses_seconds"},
-    }
-    found = [
-        (stage, names)
-        for stage, names in taken.items()
+    stages = [
+        stage
+        for stage in ("train_xrai", "match_patterns", "refine_poses")
         if getattr(config, stage) is not None
     ]
-    if config.first == "train_xrai" and config.refine_poses is not None:
-        names = {
-            f"{frames}_pose_error_median_deg": f"after_training_{frames}_pose_error_median_deg"
-            for frames in ("train", "held_out")
-        }
-        found.append(("score_training", names))
-    return found
+    # Without refinement, score_particles tells the errors of training itself.
+    scored = ["score_training"] if stages == ["train_xrai", "refine_poses"] else []
+    return stages + scored
 
 
 def chosen_metrics(wildcards):
@@ -170,7 +175,7 @@ def chosen_metrics(wildcards):
     return [
         f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}/{stage}/metrics.json"
         for particle, frames, method, seed in PARTICLE_RUNS
-        for stage, _ in stage_metrics(particle, method)
+        for stage in measured_stages(particle, method)
     ]
 
 

@@ -82,14 +82,12 @@ def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context:
         if inputs.shuffled_metrics:
             by_chance = read_metrics(inputs.shuffled_metrics[number])
             row |= {f"{name}_shuffled_orientations": by_chance.get(name) for name in _BY_CHANCE}
-        for names in config.chosen[number] if config.chosen else ():
+        for choice in config.chosen[number] if config.chosen else ():
             found = read_metrics(next(chosen))
-            row |= {column: found.get(name) for name, column in names.items()}
+            row |= {column: found.get(name) for name, column in config.choices[choice].items()}
         if results:
-            parameters = config.parameters[number] if config.parameters else {}
-            row["provenance_sha256"] = record_digest(
-                columns, parameters, *(provenance_of(files[number]) for files in results)
-            )
+            records = [provenance_of(files[number]) for files in results]
+            row["provenance_sha256"] = record_digest(columns, config.parameters_of(number), records)
         rows.append(row)
     write_table(outputs.table, rows)
 
