@@ -60,7 +60,7 @@ def thumbnail(picture: GalleryPicture, width_pixel: int = WIDTH_PIXEL) -> bytes:
     small = paper.reshape(n_rows, factor, n_columns, factor, -1).mean(axis=(1, 3))
     buffer = io.BytesIO()
     shown = np.repeat(small, 3, axis=2) if small.shape[2] == 1 else small
-    image.imsave(buffer, shown, format="png", metadata={"Software": None})
+    image.imsave(buffer, shown, format="png")
     return buffer.getvalue()
 
 
