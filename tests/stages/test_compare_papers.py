@@ -54,8 +54,11 @@ def test_page_and_table_tell_all(tmp_path, results, capsys):
     assert compared(tmp_path, results, catalogue(value(lowest=12, highest=20))) == 0
     assert "emc: 1 of 3 figures and tables regenerated" in capsys.readouterr().err
     page = (tmp_path / "p.html").read_text()
-    (picture,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    small, picture = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert base64.b64decode(picture) == (results / "f" / "a.png").read_bytes()
+    assert len(small) < len(picture)
+    assert ">A &amp; B, Fig. 1</a>" in page
+    assert re.findall(r'<a href="#([^"]+)"><img', page) == ["emc-fig-1"] == re.findall(r'<h3 id="([^"]+)">Fig. 1', page)
     for told in ("A &amp; B (2015)", "doi:10.1/x", "atoms &lt;found&gt;", "-25%", "within", "at least 12; at most 20"):
         assert told in page
     for told in ("a drawing", "holds no absent.csv", "reduced", "not in this run"):
@@ -107,6 +110,12 @@ def test_numbers_that_are_not_accepted_stop_a_strict_run_alone(tmp_path, results
     assert compared(tmp_path, results, content, strict=True) == (1 if accepted == "False" else 0)
     assert (tmp_path / "p.html").exists()
     assert ("1 of our numbers are missing or outside" in capsys.readouterr().err) == (accepted == "False")
+
+
+def test_a_figure_that_is_no_picture_is_named(tmp_path, results, capsys):
+    (results / "f" / "a.png").write_bytes(b"no picture")
+    assert compared(tmp_path, results, catalogue()) == 1
+    assert "f/a.png: is no PNG picture" in capsys.readouterr().err
 
 
 def test_bad_catalogues_are_typed_errors(tmp_path, results, capsys):

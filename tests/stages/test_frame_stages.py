@@ -1,5 +1,8 @@
 """collapse, thin, add-background, split and collect-metrics through the command line."""
 
+import json
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -107,6 +110,94 @@ def test_collect_metrics_joins_rows(tmp_path):
 
 def test_collect_metrics_wants_a_row_a_file(tmp_path, capsys):
     write_metrics(tmp_path / "a.json", {"r": 1})
-    words = ["collect-metrics", "--metrics", str(tmp_path / "a.json"), "--table", str(tmp_path / "t.csv")]
-    assert main([*words, "--config-json", '{"columns": [{"n": 1}, {"n": 2}]}']) == 1
+    words = [
+        "collect-metrics",
+        "--table",
+        str(tmp_path / "t.csv"),
+        "--config-json",
+        '{"columns": [{"n": 1}, {"n": 2}]}',
+    ]
+    assert main([*words, "--metrics", str(tmp_path / "a.json")]) == 1
     assert "1 files of metrics for 2 rows" in capsys.readouterr().err
+    assert main([*words, "--metrics", *[str(tmp_path / "a.json")] * 2, "--results", str(tmp_path / "a.json")]) == 1
+    assert "1 files of results for 2 rows" in capsys.readouterr().err
+
+
+def collected(tmp_path, source, columns, **config):
+    """Return the table of rows that all come from one result file."""
+    write_metrics(tmp_path / "a.json", {"r": 1})
+    words = ["collect-metrics", "--metrics", *[str(tmp_path / "a.json")] * len(columns), "--results"]
+    words += [str(source)] * len(columns) + ["--table", str(tmp_path / "t.csv")]
+    assert main([*words, "--config-json", json.dumps({"columns": columns, **config})]) == 0
+    return [row["provenance_sha256"] for row in read_table(tmp_path / "t.csv")]
+
+
+def test_rows_tell_where_they_come_from(source, tmp_path):
+    points = [{"n": 10}, {"n": 20}]
+    first = collected(tmp_path, source, points)
+    assert first == collected(tmp_path, source, points)
+    assert len(set(first)) == 2
+    assert {len(digest) for digest in first} == {64}
+    # A further point leaves the others as they were; parameters that no file tells change their own row alone.
+    assert collected(tmp_path, source, [{"n": 5}, *points])[1:] == first
+    changed = collected(tmp_path, source, points, parameters={"n": {"20": {"voxel": 2.0}}, "m": {"20": {}}})
+    assert changed[0] == first[0]
+    assert changed[1] != first[1]
+
+
+@pytest.mark.parametrize("key", ["commit", "config", "inputs", "version"])
+def test_other_code_inputs_or_parameters_are_another_provenance(source, tmp_path, key):
+    first = collected(tmp_path, source, [{"n": 1}])
+    with h5py.File(source, "r+") as file:
+        text = file[f"provenance/{key}"].asstr()[()]
+        del file[f"provenance/{key}"]
+        file[f"provenance/{key}"] = json.dumps({"another": 1}) if text.startswith("{") else "another"
+    assert collected(tmp_path, source, [{"n": 1}]) != first
+
+
+def test_provenance_of_json_results(source, tmp_path):
+    with h5py.File(source) as file:
+        record = read_provenance(file)
+    (tmp_path / "found.json").write_text(json.dumps({"provenance": record}))
+    assert collected(tmp_path, tmp_path / "found.json", [{"n": 1}]) == collected(tmp_path, source, [{"n": 1}])
+
+
+@pytest.mark.parametrize("content", [None, "[1]", "{", '{"provenance": 3}', "\udcff"])
+def test_results_without_provenance_are_refused(tmp_path, capsys, content):
+    write_metrics(tmp_path / "a.json", {"r": 1})
+    if content is not None:
+        (tmp_path / "found.json").write_bytes(content.encode(errors="surrogateescape"))
+    words = ["collect-metrics", "--metrics", str(tmp_path / "a.json"), "--table", str(tmp_path / "t.csv")]
+    assert main([*words, "--results", str(tmp_path / "found.json"), "--config-json", '{"columns": [{"n": 1}]}']) == 1
+    assert "found.json" in capsys.readouterr().err
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_collect_metrics_takes_chosen_ones(tmp_path):
+    for name, record in (("a", {"r": 1}), ("b", {"seconds": 5, "n": 9}), ("c", {"seconds": 7})):
+        write_metrics(tmp_path / f"{name}.json", record)
+    path = {name: str(tmp_path / f"{name}.json") for name in "abc"}
+    choices = {name: {"seconds": f"{name}_seconds"} for name in "bc"}
+    config = {"columns": [{"m": "x"}, {"m": "y"}], "choices": choices, "chosen": [["b", "c"], []]}
+    words = ["collect-metrics", "--metrics", path["a"], path["a"], "--table", str(tmp_path / "t.csv")]
+    assert main([*words, "--chosen-metrics", path["b"], path["c"], "--config-json", json.dumps(config)]) == 0
+    assert read_table(tmp_path / "t.csv") == [
+        {"m": "x", "r": "1", "b_seconds": "5", "c_seconds": "7"},
+        {"m": "y", "r": "1", "b_seconds": "", "c_seconds": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "message"),
+    [
+        (["--chosen-metrics", "a.json"], {}, "1 files of chosen metrics where the rows choose from 0"),
+        ([], {"choices": {"a": {}}, "chosen": [["a"]]}, "0 files of chosen metrics where the rows choose from 1"),
+        ([], {"choices": {"a": {}}, "chosen": [["a"], []]}, "chosen: 2 for 1 rows"),
+        ([], {"chosen": [["a"]]}, "choices tells nothing of a"),
+    ],
+)
+def test_collect_metrics_counts_its_files(tmp_path, capsys, options, config, message):
+    write_metrics(tmp_path / "a.json", {"r": 1})
+    words = ["collect-metrics", "--metrics", str(tmp_path / "a.json"), *options, "--table", str(tmp_path / "t.csv")]
+    assert main([*words, "--config-json", json.dumps({"columns": [{"n": 1}], **config})]) == 1
+    assert re.search(message, capsys.readouterr().err)

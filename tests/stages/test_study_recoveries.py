@@ -87,6 +87,21 @@ def test_small_molecules_are_solved_and_scored(tmp_path):
     assert same[::2] == same[1::2]
 
 
+def test_rows_tell_where_they_come_from(tmp_path, recorder):
+    recorder()
+
+    def digests(**changes):
+        return [row["provenance_sha256"] for row in done(tmp_path / "t.csv", methods={"ours": QUICK}, **changes)]
+
+    first = digests()
+    assert len(set(first)) == 4
+    # What else the study does, and how it is shared out, is no part of a row.
+    assert set(digests(n_atoms=[3, 4, 5])) > set(first)
+    assert digests(batch=2, batch_number=1) == first[2:]
+    for changes in ({"seed": 4}, {"shot": STUDY["shot"] | {"n_detectors": 160}}, {"score": {"match_angstrom": 0.4}}):
+        assert not set(digests(**changes)) & set(first)
+
+
 def test_all_methods_get_the_same_shots(tmp_path, recorder):
     seen = recorder()
     rows = done(tmp_path / "t.csv", white_levels=[1e-4, 1e-3], wavelengths_angstrom=[0.7, 1.0])

@@ -80,6 +80,7 @@ def test_every_method_is_scored(finished):
     assert [(row["molecule"], row["label"]) for row in rows] == [("four", name) for name in METHODS]
     assert (rows[0]["solved"], rows[0]["on_right_sites"]) == ("True", "True")
     assert all(row["n_atoms"] == "4" and float(row["seconds"]) > 0 for row in rows)
+    assert len({row["provenance_sha256"] for row in rows}) == len(METHODS)
 
 
 def test_batches_become_one_table(finished):
@@ -87,6 +88,7 @@ def test_batches_become_one_table(finished):
     assert sorted(path.name for path in (folder / "batches").iterdir()) == ["0.csv", "1.csv"]
     rows = read_table(folder / "recoveries.csv")
     assert len(rows) == 9
+    assert {len(row["provenance_sha256"]) for row in rows} == {64}
     assert {row["wavelength_angstrom"] for row in rows if row["method"] == "GESPAR"} == {"0.7"}
     cells = read_table(folder / "cells.csv")
     assert len(cells) == 9

@@ -55,7 +55,13 @@ def small_run(folder: Path) -> dict:
                     "simulate_particles": SMALL | {"box_angstrom": 44.0},
                     "n_frames": [250],
                     "photons_per_frame": [300.0],
-                    "methods": {"EMC": {"reconstruct": EMC}},
+                    "methods": {
+                        "EMC": {"reconstruct": EMC},
+                        "trained": {
+                            "train_xrai": {"schedule": {"steps": 20, "batch_frames": 16}},
+                            "refine_poses": {"rounds": 1, "rematch_rounds": 0},
+                        },
+                    },
                     "phase": QUICK,
                 }
             },
@@ -105,7 +111,7 @@ def finished(tmp_path_factory) -> tuple[Path, Path]:
 
 def test_frames_become_a_density_that_is_scored(finished):
     place = finished[0] / "results/single"
-    (row,) = read_table(place / "particles.csv")
+    row, _ = read_table(place / "particles.csv")
     assert [row[name] for name in ("particle", "n_frames", "photons_per_frame", "method", "seed")] == [
         "made_up",
         "250",
@@ -122,6 +128,21 @@ def test_frames_become_a_density_that_is_scored(finished):
     assert len(read_table(run / "score/errors.csv")) == 250
 
 
+def test_rows_tell_times_frames_kept_apart_and_where_they_come_from(finished):
+    place = finished[0] / "results/single"
+    rows = read_table(place / "particles.csv")
+    assert [row["method"] for row in rows] == ["EMC", "trained"]
+    times = ("train_xrai_seconds", "refine_poses_seconds")
+    apart = [f"after_training_{frames}_pose_error_median_deg" for frames in ("train", "held_out")]
+    for name in (*times, *apart):
+        assert rows[0][name] == ""
+        assert float(rows[1][name]) > 0
+    folder = place / "particles/made_up/frames~250,photons~300/trained/0"
+    assert read_metrics(folder / "score_training/metrics.json")["held_out_n_frames"] == 25
+    assert len({row["provenance_sha256"] for row in rows}) == 2
+    assert {len(row["provenance_sha256"]) for row in rows} == {64}
+
+
 def test_patterns_are_selected(finished):
     place = finished[0] / "results/single/patterns/spheres"
     assert read_metrics(place / "select_patterns/metrics.json")["auc"] > 0.9
@@ -132,8 +153,8 @@ def test_figures_and_tables_stand_in_the_report(finished):
     folder, config = finished
     place = folder / "results/single/particles/made_up"
     drawn = {path.stem for path in place.glob("frames~250,photons~300/figures/*.png")}
-    assert drawn == {"densities", "shell_correlations"}
-    (cell,) = read_table(place / "tables/train_pose_error_median_deg.csv")
+    assert drawn == {"densities", "shell_correlations", "training"}
+    cell, _ = read_table(place / "tables/train_pose_error_median_deg.csv")
     assert (cell["row"], cell["group"], cell["column"], cell["n_runs"]) == ("250", "300.0", "EMC", "1")
     snakemake(folder, config, "--report", "report.html")
     report = (folder / "report.html").read_text()
@@ -150,10 +171,11 @@ def test_nothing_is_left_to_do_and_a_change_reruns_only_what_depends_on_it(finis
     changed.write_text(yaml.safe_dump(content, sort_keys=False))
     plan = snakemake(folder, changed, "--dry-run").stdout
     counted = {line.split()[0]: int(line.split()[1]) for line in plan.splitlines() if line.startswith("phase ")}
-    assert counted == {"phase": 1}
+    assert counted == {"phase": 2}
     assert "score_particles" in plan
-    for untouched in ("reconstruct_particles", "simulate_particle_frames", "select_patterns"):
-        assert untouched not in plan
+    planned = {line.split()[0] for line in plan.splitlines() if line.strip()}
+    for untouched in ("reconstruct_particles", "simulate_particle_frames", "score_training", "select_patterns"):
+        assert untouched not in planned
 
 
 def test_every_method_gets_every_set_of_frames_it_can_read(tmp_path):
@@ -179,6 +201,7 @@ def test_every_method_gets_every_set_of_frames_it_can_read(tmp_path):
         "train_xrai": 16,
         "match_patterns": 8,
         "refine_poses": 8,
+        "score_training": 8,
         "phase": 28,
         "score_particles": 28,
         "draw_training": 4,

@@ -85,7 +85,11 @@ def molecule_columns(wildcards):
     rows = [
         {"molecule": molecule, "label": method} for molecule, method in MOLECULE_ROWS
     ]
-    return json.dumps({"columns": rows})
+    scores = {
+        name: molecule.scores().model_dump(mode="json")
+        for name, molecule in MOLECULES.items()
+    }
+    return json.dumps({"columns": rows, "parameters": {"molecule": scores}})
 
 
 def recovered_of(wildcards):

@@ -1,5 +1,6 @@
 """Names and look-ups that all rules share. Nothing here reads data."""
 
+import functools
 import json
 
 from fewphoton.config import RunConfig, sweep_grids, sweep_points
@@ -67,10 +68,16 @@ wildcard_constraints:
     point="[^/]+",
 
 
+@functools.cache
+def parameters_at(stage, folder, dataset=None):
+    """Return the parameters of a stage at a point."""
+    return AT[stage][folder].section(RUN, stage, dataset)
+
+
 def section_of(stage):
     """Return the parameters of a stage at the point of the wildcards, as JSON for its command line."""
     return lambda wildcards: json.dumps(
-        AT[stage][wildcards.point].section(RUN, stage, wildcards.get("dataset"))
+        parameters_at(stage, wildcards.point, wildcards.get("dataset"))
     )
 
 

@@ -84,7 +84,21 @@ def table_columns(wildcards):
         }
         for dataset, folder in ALL_POINTS + ROTATED_POINTS
     ]
-    return json.dumps({"columns": rows})
+    rotations = RUN.stages.evaluate_rotations.model_dump(mode="json")
+    parameters = {"dataset": {dataset: rotations for dataset in ROTATED}}
+    return json.dumps({"columns": rows, "parameters": parameters})
+
+
+def provenance_files():
+    """Return the files that tell where each row comes from: all volumes, then what evaluate made of them."""
+    return of_reconstructions("volume.h5", "reconstruct") + [
+        (
+            f"{RESULTS}/{dataset}/reconstruct/{folder}/volume.h5"
+            if dataset in ROTATED
+            else f"{RESULTS}/{dataset}/evaluate/{folder}/evaluation.h5"
+        )
+        for dataset, folder in ALL_POINTS + ROTATED_POINTS
+    ]
 
 
 def of_reconstructions(name, *stages):

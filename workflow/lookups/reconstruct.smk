@@ -2,9 +2,7 @@
 
 
 def reconstruct_tasks(wildcards):
-    return AT["reconstruct"][wildcards.point].section(
-        RUN, "reconstruct", wildcards.dataset
-    )["tasks"]
+    return parameters_at("reconstruct", wildcards.point, wildcards.dataset)["tasks"]
 
 
 def emc_memory(wildcards, input, attempt):
@@ -14,13 +12,12 @@ def emc_memory(wildcards, input, attempt):
 
 def background_shape(wildcards):
     """Return the file with the shape of the background where a point looks for background, else nothing."""
-    section = AT["reconstruct"][wildcards.point].section(
-        RUN, "reconstruct", wildcards.dataset
-    )
+    section = parameters_at("reconstruct", wildcards.point, wildcards.dataset)
     shape = RUN.datasets[wildcards.dataset].background
     return [str(shape)] if shape and section["background"] == "per_frame" else []
 
 
+@functools.cache
 def assemble_values(dataset):
     """Return the parameters of assemble, with grid, corrections and q range as reconstruct has them."""
     values = RUN.stages.assemble.model_dump(mode="json")

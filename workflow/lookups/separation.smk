@@ -141,10 +141,10 @@ SEPARATION_ROWS = [
 ]
 
 
-def separation_metrics(stage):
-    """Return the metrics of a stage for every dataset and point, in the order of the table."""
+def row_files(stage, name):
+    """Return a file of a stage for every dataset and point, in the order of the table."""
     return [
-        f"{RESULTS}/{dataset}/{stage}/{point.until(stage).folder}/metrics.json"
+        f"{RESULTS}/{dataset}/{stage}/{point.until(stage).folder}/{name}"
         for dataset, point in SEPARATION_ROWS
     ]
 
@@ -158,7 +158,10 @@ def separation_columns(wildcards):
         }
         for dataset, point in SEPARATION_ROWS
     ]
-    return json.dumps({"columns": rows})
+    # What is swept of it stands among the columns.
+    veto = RUN.stages.veto.model_dump(mode="json")
+    parameters = {"dataset": {dataset: veto for dataset in SEPARATED}}
+    return json.dumps({"columns": rows, "parameters": parameters})
 
 
 def spot_quality_columns(wildcards):

@@ -128,7 +128,68 @@ def particle_columns(wildcards):
         if brightness(simulation) is not None:
             row["photons_per_frame"] = brightness(simulation)
         rows.append(row | {"method": method, "seed": seed})
-    return json.dumps({"columns": rows})
+    scores = {
+        name: particle.score().model_dump(mode="json")
+        for name, particle in PARTICLES.items()
+    }
+    return json.dumps(
+        {
+            "columns": rows,
+            "parameters": {"particle": scores},
+            "choices": CHOICES,
+            "chosen": [
+                measured_stages(particle, method)
+                for particle, _, method, _ in PARTICLE_RUNS
+            ],
+        }
+    )
+
+
+# Metrics of a run's stages that become columns, and their names there.
+CHOICES = {
+    "train_xrai": {"seconds_training": "train_xrai_seconds"},
+    "match_patterns": {"seconds": "match_patterns_seconds"},
+    "refine_poses": {"seconds": "refine_poses_seconds"},
+    "score_training": {
+        f"{frames}_pose_error_median_deg": f"after_training_{frames}_pose_error_median_deg"
+        for frames in ("train", "held_out")
+    },
+}
+
+
+def measured_stages(particle, method):
+    """Return the stages of a method of whose metrics some become columns."""
+    config = PARTICLES[particle].methods[method]
+    stages = [
+        stage
+        for stage in ("train_xrai", "match_patterns", "refine_poses")
+        if getattr(config, stage) is not None
+    ]
+    # Without refinement, score_particles tells the errors of training itself.
+    scored = ["score_training"] if stages == ["train_xrai", "refine_poses"] else []
+    return stages + scored
+
+
+def chosen_metrics(wildcards):
+    """Return the metrics of the stages of each run from which single ones are taken."""
+    return [
+        f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}/{stage}/metrics.json"
+        for particle, frames, method, seed in PARTICLE_RUNS
+        for stage in measured_stages(particle, method)
+    ]
+
+
+def particle_results(wildcards):
+    """Return the files that tell where each row comes from: all densities, then all poses."""
+    densities, poses = [], []
+    for particle, frames, method, seed in PARTICLE_RUNS:
+        config = PARTICLES[particle].methods[method]
+        folder = f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}"
+        densities.append(f"{folder}/phase/density.h5")
+        poses.append(
+            f"{folder}/{'refine_poses' if config.refine_poses else config.first}/poses.h5"
+        )
+    return densities + poses
 
 
 def particle_scores(wildcards):

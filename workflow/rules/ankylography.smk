@@ -120,6 +120,7 @@ rule collect_molecules:
     input:
         score=recovery_files("score", "metrics.json"),
         recover=recovery_files("recover", "metrics.json"),
+        results=recovery_files("recover", "recovered.json"),
     output:
         table=report(
             f"{RESULTS}/molecules.csv",
@@ -135,8 +136,8 @@ rule collect_molecules:
     params:
         config=molecule_columns,
     shell:
-        "fewphoton collect-metrics --metrics {input.score} --more-metrics {input.recover} --table {output.table} "
-        "--config-json {params.config:q} 2> {log}"
+        "fewphoton collect-metrics --metrics {input.score} --more-metrics {input.recover} --results {input.results} "
+        "--table {output.table} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_balls:

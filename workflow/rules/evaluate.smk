@@ -122,6 +122,7 @@ rule collect_metrics:
                 else []
             ),
         ),
+        results=provenance_files(),
     output:
         table=report(
             f"{RESULTS}/metrics.csv",
@@ -143,7 +144,7 @@ rule collect_metrics:
         ),
     shell:
         "fewphoton collect-metrics --metrics {input.evaluate} --more-metrics {input.reconstruct} "
-        "{params.by_chance} --table {output.table} --config-json {params.config:q} 2> {log}"
+        "{params.by_chance} --results {input.results} --table {output.table} --config-json {params.config:q} 2> {log}"
 
 
 rule tabulate_convergence:

@@ -267,9 +267,11 @@ rule integrate_densified:
 
 rule collect_separation:
     input:
-        sparsify=separation_metrics("sparsify"),
-        find_peaks=separation_metrics("find_peaks"),
-        veto=separation_metrics("veto"),
+        sparsify=row_files("sparsify", "metrics.json"),
+        find_peaks=row_files("find_peaks", "metrics.json"),
+        veto=row_files("veto", "metrics.json"),
+        sparse=row_files("sparsify", "sparse.h5"),
+        peaks=row_files("find_peaks", "peaks.cxi"),
     output:
         table=report(
             f"{RESULTS}/separation.csv",
@@ -286,6 +288,7 @@ rule collect_separation:
         config=separation_columns,
     shell:
         "fewphoton collect-metrics --metrics {input.sparsify} --more-metrics {input.find_peaks} {input.veto} "
+        "--results {input.sparse} {input.peaks} "
         "--table {output.table} --config-json {params.config:q} 2> {log}"
 
 

@@ -232,9 +232,32 @@ rule score_particles:
         "--threads {threads} --config-json {params.config:q} 2> {log}"
 
 
+rule score_training:
+    input:
+        poses=rules.train_xrai.output.poses,
+        frames=rules.simulate_particle_frames.output.frames,
+        held_out=rules.train_xrai.output.held_out,
+    output:
+        metrics=f"{RESULTS}/particles/{{particle}}/{{frames}}/{{method}}/{{seed}}/score_training/metrics.json",
+    log:
+        f"{RESULTS}/particles/{{particle}}/logs/{{frames}}/{{method}}/{{seed}}/score_training.log",
+    wildcard_constraints:
+        method=begins_with("train_xrai"),
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        config=score_section,
+    shell:
+        "fewphoton score-particles --poses {input.poses} --frames {input.frames} --held-out {input.held_out} "
+        "--metrics {output.metrics} --threads {threads} --config-json {params.config:q} 2> {log}"
+
+
 rule collect_particles:
     input:
         score=particle_scores,
+        chosen=chosen_metrics,
+        results=particle_results,
     output:
         table=report(
             f"{RESULTS}/particles.csv",
@@ -249,9 +272,12 @@ rule collect_particles:
         "../../envs/core.yaml"
     params:
         config=particle_columns,
+        chosen=lambda wildcards, input: (
+            ["--chosen-metrics", *input.chosen] if input.chosen else []
+        ),
     shell:
-        "fewphoton collect-metrics --metrics {input.score} --table {output.table} --config-json {params.config:q} "
-        "2> {log}"
+        "fewphoton collect-metrics --metrics {input.score} {params.chosen} --results {input.results} "
+        "--table {output.table} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_accuracy_table:

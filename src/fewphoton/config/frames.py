@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -108,6 +108,28 @@ class CollectMetricsConfig(Section):
 
     columns: list[dict[str, int | float | str]] = Field(min_length=1)
     """Dataset and swept values of each row."""
+    parameters: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    """Parameters behind rows that their result files do not record, by a column and its value, as
+    `dataset: {NAME: {...}}`; they enter the digests of these rows alone."""
+    choices: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """What is taken from chosen metrics, by the name of a choice: columns of the table by names of metrics."""
+    chosen: list[list[str]] = Field(default_factory=list)
+    """The choices of each row, in the order of its `chosen_metrics`. Empty: none."""
+
+    @model_validator(mode="after")
+    def _rows_have_known_choices(self) -> CollectMetricsConfig:
+        if self.chosen and len(self.chosen) != len(self.columns):
+            raise ValueError(f"chosen: {len(self.chosen)} for {len(self.columns)} rows of columns")
+        unknown = {name for names in self.chosen for name in names} - set(self.choices)
+        if unknown:
+            raise ValueError(f"chosen: choices tells nothing of {', '.join(sorted(unknown))}")
+        return self
+
+    def parameters_of(self, row: int) -> list[dict[str, Any]]:
+        """Return the parameters behind a row that no file records."""
+        columns = self.columns[row]
+        found = [(column, str(columns.get(column))) for column in self.parameters]
+        return [self.parameters[column][value] for column, value in found if value in self.parameters[column]]
 
 
 class ImportScanConfig(Section):

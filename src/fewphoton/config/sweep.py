@@ -99,9 +99,14 @@ def sweep_grids(run: RunConfig) -> dict[str, list[SweepPoint]]:
             "sweep: all sections must name the same parameters; found " + " and ".join(map(str, parameters))
         )
     grids = {name: list(_grid_points(run, grid)) for name, grid in named.items()}
-    for point in dict.fromkeys(itertools.chain(*grids.values())):
-        for stage in {item[0] for item in point.values}:
-            point.section(run, stage)
+    # Values of one stage are checked once, however many points share them.
+    shared: dict[tuple[str, SweepPoint], None] = {}
+    for point in itertools.chain(*grids.values()):
+        for stage in dict.fromkeys(item[0] for item in point.values):
+            own = SweepPoint(tuple(item for item in point.values if item[0] == stage))
+            shared[stage, own] = None
+    for stage, own in shared:
+        own.section(run, stage)
     return grids
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+
+from fewphoton.figures import gallery
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -18,6 +21,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: .8rem 0; } img { max-width: 100%; height: auto; border: 1px solid #ddd; }
 figcaption, .note { color: #555; font-size: .92rem; }
 """
+_STYLE += gallery.STYLE
 _STATES = {
     "regenerated": ("regenerated", "regenerated"),
     "missing": ("missing", "not made yet"),
@@ -72,13 +76,26 @@ def page(title: str, papers: Sequence[PagePaper]) -> str:
         Its title.
     papers : sequence of PagePaper
         In order.
+
+    Raises
+    ------
+    DataError
+        If a picture is no PNG picture.
     """
     body = [f"<h1>{escape(title or 'Figures and tables of the papers')}</h1>", _overview(papers)]
+    shown = [
+        gallery.GalleryPicture(name, content, f"{_first_author(paper)}, {item.label}", _anchor(paper, item))
+        for paper in papers
+        for item in paper.items
+        for name, content in item.pictures
+    ]
+    if shown:
+        body += ['<h2 id="gallery">All figures</h2>', gallery.gallery(shown)]
     for paper in papers:
         body += [
             f'<h2 id="{paper.key}">{escape(paper.citation)}</h2>',
             f"<p>{'; '.join(_marks(paper))}</p><p>{escape(paper.differs)}</p>",
-            *(_item(item) for item in paper.items if item.state != "not in this run"),
+            *(_item(item, _anchor(paper, item)) for item in paper.items if item.state != "not in this run"),
         ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -112,8 +129,16 @@ def _state(item: PageItem) -> str:
     return f'<span class="state {kind}">{words}</span>'
 
 
-def _item(item: PageItem) -> str:
-    parts = [f"<h3>{escape(item.label)}: {escape(item.title)}</h3><p>{_state(item)}"]
+def _first_author(paper: PagePaper) -> str:
+    return re.split(r",| et al| \(", paper.citation, maxsplit=1)[0]
+
+
+def _anchor(paper: PagePaper, item: PageItem) -> str:
+    return f"{paper.key}-{item.label.replace('.', '').replace(' ', '-').lower()}"
+
+
+def _item(item: PageItem, anchor: str) -> str:
+    parts = [f'<h3 id="{escape(anchor)}">{escape(item.label)}: {escape(item.title)}</h3><p>{_state(item)}']
     parts[0] += f": {escape(item.reason)}</p>" if item.reason else "</p>"
     if item.values:
         parts.append(_values(item.values))

@@ -109,6 +109,34 @@ class Provenance:
             group.create_dataset(key, data=value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
 
+def provenance_of(path: Path | str) -> dict[str, Any]:
+    """Return the record that a result file carries: HDF5, or JSON with an entry ``provenance``.
+
+    Raises
+    ------
+    InputFileError
+        If the file cannot be read, or holds no provenance.
+    """
+    source = Path(path)
+    try:
+        if h5py.is_hdf5(source):
+            with h5py.File(source, "r") as file:
+                return read_provenance(file)
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise InputFileError(source, f"provenance cannot be read: {error}") from error
+    record = content.get("provenance") if isinstance(content, dict) else None
+    if not isinstance(record, dict):
+        raise InputFileError(source, "holds no provenance", where="provenance")
+    return record
+
+
+def record_digest(*content: Any) -> str:
+    """Return the SHA-256 (64 hexadecimal digits) of JSON-ready values; the order of keys does not matter."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def read_provenance(file: h5py.File) -> dict[str, Any]:
     """Return the record that :meth:`Provenance.write` stored."""
     if "provenance" not in file:

@@ -9,6 +9,7 @@ from typing import Any
 from fewphoton.config import CollectMetricsConfig
 from fewphoton.errors import ConfigError
 from fewphoton.io.metrics import read_metrics, write_table
+from fewphoton.io.provenance import provenance_of, record_digest
 from fewphoton.stages.contract import Context, path_field
 
 Config = CollectMetricsConfig
@@ -30,6 +31,17 @@ class Inputs:
     shuffled_metrics: tuple[str, ...] = path_field(
         "metrics of the same frames merged with shuffled orientations", optional=True, many=True
     )
+    chosen_metrics: tuple[str, ...] = path_field(
+        "metrics of which single ones are taken, row after row, as many of each row as the configuration tells",
+        optional=True,
+        many=True,
+    )
+    results: tuple[str, ...] = path_field(
+        "result files (HDF5 or JSON) whose provenance enters the digest of each row: once all of them, or several "
+        "times one after another",
+        optional=True,
+        many=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -40,12 +52,28 @@ class Outputs:
 
 
 def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context: Context) -> None:
-    """Join the records."""
+    """Join the records.
+
+    Raises
+    ------
+    ConfigError
+        If files and rows do not match in number.
+    InputFileError
+        If a file cannot be read, or a result file holds no provenance.
+    """
     n_rows = len(config.columns)
-    further = [inputs.more_metrics[start : start + n_rows] for start in range(0, len(inputs.more_metrics), n_rows)]
-    for files in (inputs.metrics, *further, inputs.shuffled_metrics):
-        if files and len(files) != n_rows:
-            raise ConfigError(f"{len(files)} files of metrics for {n_rows} rows of columns")
+    further, results = _rounds(inputs.more_metrics, n_rows), _rounds(inputs.results, n_rows)
+    for kind, rounds in (
+        ("metrics", [inputs.metrics, *further, inputs.shuffled_metrics]),
+        ("results", results),
+    ):
+        for files in rounds:
+            if files and len(files) != n_rows:
+                raise ConfigError(f"{len(files)} files of {kind} for {n_rows} rows of columns")
+    wanted = sum(map(len, config.chosen))
+    if len(inputs.chosen_metrics) != wanted:
+        raise ConfigError(f"{len(inputs.chosen_metrics)} files of chosen metrics where the rows choose from {wanted}")
+    chosen = iter(inputs.chosen_metrics)
     rows = []
     for number, columns in enumerate(config.columns):
         row: dict[str, Any] = dict(columns)
@@ -54,5 +82,15 @@ def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context:
         if inputs.shuffled_metrics:
             by_chance = read_metrics(inputs.shuffled_metrics[number])
             row |= {f"{name}_shuffled_orientations": by_chance.get(name) for name in _BY_CHANCE}
+        for choice in config.chosen[number] if config.chosen else ():
+            found = read_metrics(next(chosen))
+            row |= {column: found.get(name) for name, column in config.choices[choice].items()}
+        if results:
+            records = [provenance_of(files[number]) for files in results]
+            row["provenance_sha256"] = record_digest(columns, config.parameters_of(number), records)
         rows.append(row)
     write_table(outputs.table, rows)
+
+
+def _rounds(files: tuple[str, ...], n_rows: int) -> list[tuple[str, ...]]:
+    return [files[start : start + n_rows] for start in range(0, len(files), n_rows)]

@@ -51,7 +51,7 @@ class Outputs:
     """What the stage writes."""
 
     metrics: Path = path_field("metrics (JSON)")
-    curves: Path = path_field("shell correlations with the truth (CSV)")
+    curves: Path | None = path_field("shell correlations with the truth (CSV)", optional=True)
     errors: Path | None = path_field("pose error of each frame (CSV)", optional=True)
     aligned: Path | None = path_field("the density in the frame of the truth (CCP4/MRC map)", optional=True)
     truth: Path | None = path_field("the true density on the same grid (CCP4/MRC map)", optional=True)
@@ -94,7 +94,8 @@ def run(inputs: Inputs, outputs: Outputs, config: ScoreParticlesConfig, context:
             for path, values in ((outputs.aligned, volumes.density.aligned), (outputs.truth, volumes.density.true)):
                 if path is not None:
                     write_ccp4_map(path, values, (box, box, box, 90.0, 90.0, 90.0))
-    write_table(outputs.curves, rows)
+    if outputs.curves is not None:
+        write_table(outputs.curves, rows)
     if outputs.errors is not None:
         write_table(outputs.errors, errors)
     write_metrics(outputs.metrics, metrics)

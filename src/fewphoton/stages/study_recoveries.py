@@ -25,7 +25,7 @@ from fewphoton.emc.communicator import Communicator, world
 from fewphoton.errors import ConfigError, FewphotonError
 from fewphoton.evaluate.molecule_score import headline
 from fewphoton.io.metrics import write_table
-from fewphoton.io.provenance import file_digest
+from fewphoton.io.provenance import Provenance, file_digest, record_digest
 from fewphoton.io.recovery_log import RecoveryLog
 from fewphoton.stages.contract import Context, path_field
 from fewphoton.stages.recovery_methods import recover
@@ -73,7 +73,7 @@ def run(inputs: Inputs, outputs: Outputs, config: StudyRecoveriesConfig, context
         warm: set[str] = set()
         for recovery in context.track(wanting, f"recoveries of rank {ranks.rank}", "recovery", len(wanting)):
             record = _record(recovery, config, context, warm)
-            log.append(recovery.number, record)
+            log.append(recovery.number, record | {"provenance_sha256": _provenance_digest(record, recovery, config)})
             if context.progress:
                 context.say(_line(record))
         every = _of_all_ranks([log.read()[recovery.number] for recovery in mine], mine, ranks)
@@ -87,6 +87,24 @@ def _digests(config: StudyRecoveriesConfig) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"molecules.{missing[0]}: the stage needs `structure`, the file that was fetched")
     return {"digests": {name: file_digest(str(molecule.structure)) for name, molecule in config.molecules.items()}}
+
+
+def _provenance_digest(record: dict[str, Any], recovery: StudyRecovery, config: StudyRecoveriesConfig) -> str:
+    """Return the digest of what decides a row: shot, seeds, method and code, not what else the study does."""
+    parameters: dict[str, Any] = {
+        "cell": asdict(recovery.cell),
+        "shot": config.shot.model_dump(mode="json"),
+        "method": config.methods[recovery.method].model_dump(mode="json", exclude={"only", "examples"}),
+        "score": config.score.model_dump(mode="json"),
+        "time_budget_s": config.time_budget_s,
+        **{name: value for name, value in record.items() if name.endswith("_seed")},
+    }
+    digests = {}
+    if recovery.cell.molecule != RANDOM:
+        molecule = config.molecules[recovery.cell.molecule]
+        parameters["chains"] = molecule.chains
+        digests = {f"structure:{recovery.cell.molecule}": file_digest(str(molecule.structure))}
+    return record_digest(Provenance("study-recoveries", parameters, digests).record())
 
 
 def _of_all_ranks(
