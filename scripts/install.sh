@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 extras=${1:?extras, for example all or all,test}
 python=${2:-${PYTHON:-python3}}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-  echo "fewphoton needs Python 3.11 or newer; $python is $("$python" --version 2>&1)" >&2
+  echo "fewphoton needs Python 3.11 or newer; $python is $("$python" --version 2>&1). Set PYTHON to another one" >&2
   exit 1
 }
 [ -x .venv/bin/python ] || "$python" -m venv .venv

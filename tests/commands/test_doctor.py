@@ -42,7 +42,7 @@ def test_a_library_that_is_not_there_is_missing(tmp_path, monkeypatch):
     fake_package(tmp_path, "finufft", "raise ModuleNotFoundError(\"No module named 'finufft'\")\n", monkeypatch)
     finding = doctor.try_library("particles", PATIENCE_S)
     assert finding.state == "missing"
-    assert finding.remedy == "pip install 'fewphoton[particles]'"
+    assert finding.remedy == "pip install -e '.[particles]' in the clone"
 
 
 @pytest.mark.parametrize(

@@ -43,19 +43,23 @@ _LIBRARIES: Mapping[str, _Library] = {
         "the hot loops of all stages, in as many threads as --threads or the rule says",
         "pip install --force-reinstall numba; without tbb or omp, Numba's own workqueue is taken",
     ),
-    "figures": _Library("matplotlib", "figures of the report, and of check", "pip install 'fewphoton[figures]'"),
+    "figures": _Library(
+        "matplotlib", "figures of the report, and of check", "pip install -e '.[figures]' in the clone"
+    ),
     "particles": _Library(
-        "finufft", "simulate-particles, and position grids of recover-molecule", "pip install 'fewphoton[particles]'"
+        "finufft",
+        "simulate-particles, and position grids of recover-molecule",
+        "pip install -e '.[particles]' in the clone",
     ),
     "workflow": _Library(
         "snakemake",
         "starts the stages in order; with --profile slurm as jobs of a cluster",
-        "pip install 'fewphoton[workflow]'",
+        "pip install -e '.[workflow]' in the clone",
     ),
     "torch": _Library(
         "torch",
         "networks that find orientations of single particles, on a GPU where there is one",
-        "pip install 'fewphoton[xrai]', with the index of https://pytorch.org that fits your accelerator",
+        "pip install -e '.[xrai]' in the clone, with the index of https://pytorch.org that fits your accelerator",
     ),
 }
 _EVERYWHERE = ("files", "kernels", "space")
@@ -140,7 +144,7 @@ def try_mpi(launcher: str, profile: ExecutorProfile, timeout_s: float) -> Findin
     command = [*words, "-n", str(_RANKS), sys.executable, "-m", "fewphoton.commands.mpi_greeting", str(_RANKS)]
     use = f"reconstruct and the recoveries of molecules on several ranks, started with {launcher!r}"
     remedy = (
-        "Bundled MPI: pip install 'fewphoton[bundled-mpi]'. A site's MPI: load its module, install 'fewphoton[mpi]', "
+        "Bundled MPI: pip install -e '.[bundled-mpi]' in the clone. A site's MPI: load its module, install '.[mpi]', "
         "and name its launcher (--launcher; in slurm/config.yaml: launcher). docs/cluster.md tells which fits which"
     )
     if not words or shutil.which(words[0]) is None:

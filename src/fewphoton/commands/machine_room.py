@@ -29,7 +29,7 @@ def find_slurm(timeout_s: float) -> Finding:
         )
         return Finding("slurm", "missing", (f"no {', '.join(absent)} on PATH",), use, remedy)
     if find_spec("snakemake_executor_plugin_slurm") is None:
-        remedy = "pip install 'fewphoton[workflow]'"
+        remedy = "pip install -e '.[workflow]' in the clone"
         return Finding("slurm", "missing", ("no snakemake-executor-plugin-slurm in this Python",), use, remedy)
     status, output, errors = answer_of(["sinfo", "--noheader", "--format=%P|%a|%l|%D|%c|%m|%G"], timeout_s)
     if status != 0 or not output:

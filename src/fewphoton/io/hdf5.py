@@ -157,12 +157,15 @@ class _CheckedDataset(h5py.Dataset):  # type: ignore[misc]
         return super().__getitem__(args, new_dtype=new_dtype)
 
     def _check_chunks(self, args: Any) -> None:
-        n_rows, size = (self.shape[0] if self.ndim else 0), int(np.prod(self.chunks))
-        rows = range(n_rows)
-        if isinstance(args, slice):
-            start, stop, _ = args.indices(n_rows)
-            rows = range(start // self.chunks[0] * self.chunks[0], stop)
-        axes = [range(rows.start, rows.stop, self.chunks[0])]
+        n_rows, size = self.shape[0], int(np.prod(self.chunks))
+        first = args[0] if isinstance(args, tuple) and args else args
+        start, stop = 0, n_rows
+        if isinstance(first, slice):
+            start, stop, _ = first.indices(n_rows)
+        elif isinstance(first, int | np.integer):
+            start = first + n_rows if first < 0 else first
+            stop = start + 1
+        axes = [range(start // self.chunks[0] * self.chunks[0], stop, self.chunks[0])]
         axes += [range(0, n, step) for n, step in zip(self.shape[1:], self.chunks[1:], strict=True)]
         for corner in itertools.product(*axes):
             try:

@@ -20,6 +20,6 @@ def finufft_library() -> Any:
         return importlib.import_module("finufft")
     except ImportError as error:
         raise ConfigError(
-            "sums over particles and position grids are non-uniform Fourier transforms: python -m pip install "
-            "'fewphoton[particles]' brings finufft"
+            "sums over particles and position grids are non-uniform Fourier transforms: "
+            "pip install -e '.[particles]' in the clone brings finufft"
         ) from error
