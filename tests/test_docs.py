@@ -135,5 +135,8 @@ def test_commands_are_commands(words):
         script = ROOT / (words[1] if words[0] == "bash" else words[0])
         assert script.is_file()
     for word in words:
-        if word.startswith(("config/", "benchmarks/", "scripts/")) and word not in ("config/mine.yaml", "config/changed.yaml"):
+        if word.startswith(("config/", "benchmarks/", "scripts/")) and word not in (
+            "config/mine.yaml",
+            "config/changed.yaml",
+        ):
             assert (ROOT / word).exists(), word
