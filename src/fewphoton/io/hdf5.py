@@ -163,7 +163,7 @@ class _CheckedDataset(h5py.Dataset):  # type: ignore[misc]
         if isinstance(first, slice):
             start, stop, _ = first.indices(n_rows)
         elif isinstance(first, int | np.integer):
-            start = first + n_rows if first < 0 else first
+            start = int(first) + n_rows if first < 0 else int(first)
             stop = start + 1
         axes = [range(start // self.chunks[0] * self.chunks[0], stop, self.chunks[0])]
         axes += [range(0, n, step) for n, step in zip(self.shape[1:], self.chunks[1:], strict=True)]
