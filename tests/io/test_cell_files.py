@@ -29,6 +29,9 @@ def test_crystfel_cells_come_in_angstrom_whatever_their_unit(tmp_path):
     path.write_text("a = 79.1 A\n")
     with pytest.raises(FewphotonError, match=r"lysozyme\.cell: .*missing"):
         read_cell(path)
+    path.write_text("a = 79 A\nb = 79 A\nc = 79 A\nal = 0 deg\nbe = 90 deg\nga = 90 deg\n")
+    with pytest.raises(FewphotonError, match=r"lysozyme\.cell: .*encloses no volume"):
+        read_cell(path)
     path.write_text("a = 79.1 furlong\n")
     with pytest.raises(FewphotonError, match="furlong"):
         read_cell(path)

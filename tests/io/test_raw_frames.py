@@ -187,3 +187,11 @@ def test_images_and_linked_files_that_vanish_in_mid_run_are_typed_errors(tmp_pat
     (tmp_path / "data.h5").unlink()
     with pytest.raises(InputFileError, match=r"master\.h5 \[/linked\]"):
         collect([f"{tmp_path}/master.h5::/linked"])
+
+
+def test_batches_that_are_no_numbers_of_batches_name_the_file(ours):
+    with h5py.File(ours, "r+") as file:
+        del file["entry/frames/batch"]
+        file["entry/frames/batch"] = np.full(7, 0.5)
+    with pytest.raises(InputFileError, match=r"raw\.h5.*batch: expected integers"):
+        collect([str(ours)])

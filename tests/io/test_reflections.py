@@ -97,3 +97,9 @@ def test_other_text_is_no_list_of_reflections(tmp_path, text):
     (tmp_path / "x.hkl").write_text(text)
     with pytest.raises(InputFileError, match=r"x\.hkl"):
         read_reflection_list(tmp_path / "x.hkl")
+
+
+def test_labels_that_are_no_text_are_refused(path):
+    path.write_bytes(path.read_bytes().replace(b"COLUMN IMEAN", b"COLUMN \xffMEAN"))
+    with pytest.raises(InputFileError, match=r"merged\.mtz: cannot be read as MTZ"):
+        read_mtz(path)

@@ -114,3 +114,12 @@ def test_ccp4_refuses_what_is_no_map(tmp_path):
         read_ccp4_map(tmp_path / "bad.ccp4")
     with pytest.raises(InputFileError, match="CCP4"):
         read_ccp4_map(tmp_path / "missing.ccp4")
+
+
+def test_a_map_of_impossible_size_is_refused(tmp_path):
+    write_ccp4_map(tmp_path / "m.ccp4", np.zeros((6, 8, 10)), (5, 6, 7, 90, 90, 90))
+    content = bytearray((tmp_path / "m.ccp4").read_bytes())
+    content[:12] = 3 * (2**30).to_bytes(4, "little")
+    (tmp_path / "m.ccp4").write_bytes(content)
+    with pytest.raises(InputFileError, match=r"m\.ccp4: cannot be read as a CCP4 map"):
+        read_ccp4_map(tmp_path / "m.ccp4")

@@ -112,6 +112,10 @@ def _crystfel_cell(source: Path) -> FoundCell:
         cell = tuple(values[name] for name in ("a", "b", "c", "al", "be", "ga"))
     except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
         raise InputFileError(source, f"cannot be read as a CrystFEL cell file: {error} is missing or wrong") from error
-    if not gemmi.UnitCell(*cell).is_crystal():
+    try:
+        possible = gemmi.UnitCell(*cell).is_crystal()
+    except RuntimeError:  # an angle of 0
+        possible = False
+    if not possible:
         raise GeometryError(f"{source}: cell {cell} encloses no volume")
     return FoundCell(cell, None, origin=str(source))  # type: ignore[arg-type]

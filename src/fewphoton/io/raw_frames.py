@@ -232,13 +232,16 @@ class RawFrames:
         columns = source.columns()
         n_frames = source.shape[0]
         unknown = np.full(n_frames, np.nan)
-        return FrameTable(
-            np.arange(n_frames) + int(self._first[number]),
-            np.ones(n_frames, dtype=np.int32),
-            columns.get("batch", np.full(n_frames, self._batch[number])),
-            columns.get("omega_start_deg", unknown),
-            columns.get("omega_end_deg", unknown),
-        )
+        try:
+            return FrameTable(
+                np.arange(n_frames) + int(self._first[number]),
+                np.ones(n_frames, dtype=np.int32),
+                columns.get("batch", np.full(n_frames, self._batch[number])),
+                columns.get("omega_start_deg", unknown),
+                columns.get("omega_end_deg", unknown),
+            )
+        except DataError as error:
+            raise InputFileError(source.name, str(error)) from error
 
     def names_of_frames(self) -> list[str]:
         """Return the source of each frame, by name."""

@@ -59,9 +59,9 @@ def read_mtz(path: Path | str) -> tuple[Reflections, Crystal]:
     """
     try:
         mtz = gemmi.read_mtz_file(str(path))
+        labels = mtz.column_labels()
     except (RuntimeError, ValueError, OSError) as error:
         raise InputFileError(path, f"cannot be read as MTZ: {error}") from error
-    labels = mtz.column_labels()
     if mtz.spacegroup is None:
         raise InputFileError(path, "names no known space group", found=mtz.spacegroup_name or "nothing")
     for label in ("IMEAN", "SIGIMEAN"):

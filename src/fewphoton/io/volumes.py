@@ -147,6 +147,6 @@ def read_ccp4_map(path: Path | str) -> tuple[NDArray[np.float32], tuple[float, .
     """
     try:
         ccp4 = gemmi.read_ccp4_map(str(path), setup=True)
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:
         raise InputFileError(path, f"cannot be read as a CCP4 map: {error}") from error
     return np.array(ccp4.grid.array), tuple(ccp4.grid.unit_cell.parameters)
