@@ -14,7 +14,7 @@ import yaml
 
 from fewphoton.cli import main
 from fewphoton.commands.input_guesses import frame_patterns
-from fewphoton.commands.run_text import usual_grid
+from fewphoton.commands.run_text import usual_binning, usual_grid
 from fewphoton.config.load import load_run
 from fewphoton.io.calibration_files import write_calibration_file
 from tests.commands.experiments import CELL, SPACE_GROUP, write_experiment
@@ -153,3 +153,13 @@ def test_volumes_keep_a_usual_size(longest, q_max, expected):
     voxels, limit = usual_grid((longest, 10.0, 10.0, 90, 90, 90), q_max)
     assert (voxels, limit) == expected
     assert 2 * (limit or q_max) * longest * voxels + 1 <= 302
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((1679, 1475), 3), ((1475, 1679), 3), ((256, 384), 1), ((8000, 8000), 16)]
+)
+def test_binned_pixels_stay_finer_than_voxels(shape, expected):
+    # An edge of 2 * 1.245 * 12 * 8 + 1 = 240 voxels.
+    binning = usual_binning(shape, (5.4, 8.1, 12.0, 90, 90, 90), 1.245, 8)
+    assert binning == expected
+    assert min(shape) / binning >= min(2 * 240, min(shape))

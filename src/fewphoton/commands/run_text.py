@@ -94,6 +94,19 @@ def usual_grid(cell: Sequence[float], q_max_inv_angstrom: float) -> tuple[int, f
     return _VOXELS_PER_CELL[-1], float(f"{(_LARGEST_EDGE - 1) / (2 * longest * _VOXELS_PER_CELL[-1]):.3g}")
 
 
+def usual_binning(
+    frame_shape: tuple[int, int], cell: Sequence[float], q_max_inv_angstrom: float, voxels_per_cell: int
+) -> int:
+    """Return the pixels to sum along each axis so that about two binned ones cross a voxel.
+
+    The volume of all q that the detector sees has an edge of ``2 * q_max * longest cell edge * voxels_per_cell``. The
+    frame's shorter edge is taken to cross it, so that a detector of another shape is binned too little, not too much.
+    Views hold 4 bytes a binned pixel and orientation.
+    """
+    edge_voxels = 2 * q_max_inv_angstrom * max(cell[:3]) * voxels_per_cell + 1
+    return max(1, int(min(frame_shape) / (2 * edge_voxels)))
+
+
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
@@ -175,6 +188,10 @@ def _stages(answers: Answers) -> list[str]:
         )
     lines += [*_comment(CollapseConfig, "n_frames", 4), f"    n_frames: {n_frames}"]
     voxels, q_max = usual_grid(answers.crystal.cell, answers.q_max_inv_angstrom)
+    binning = usual_binning(glimpse.frame_shape, answers.crystal.cell, answers.q_max_inv_angstrom, voxels)
+    if binning > 1:
+        lines.append("    # Two such pixels cross a voxel; views of all orientations take 4 bytes for each of them.")
+        lines += [*_comment(CollapseConfig, "pixel_binning", 4), f"    pixel_binning: {binning}"]
     lines += ["  reconstruct:", "    grid:", *_comment(GridConfig, "voxels_per_cell", 6)]
     lines.append(f"      voxels_per_cell: {voxels}")
     if q_max is not None:
