@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fewphoton.config.sweep import JOIN
 from fewphoton.io.metrics import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +115,7 @@ class Run:
         return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
     def point_folder(self, row: dict[str, str]) -> Path:
-        point = ",".join(f"{name}~{row[name]}" for name in ("thin.photons_per_frame", "thin.seed"))
+        point = JOIN.join(f"{name}~{row[name]}" for name in ("thin.photons_per_frame", "thin.seed"))
         return self.folder / RESULTS / row["dataset"] / "reconstruct" / point
 
 

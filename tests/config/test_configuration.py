@@ -109,7 +109,7 @@ def test_sweeps_combine_and_stages_see_only_what_bears_on_them():
     config = run(sweep={"reconstruct.seed": [0, 1], "collapse.n_frames": [5, 50]})
     points = sweep_points(config)
     assert [point.folder for point in points] == [
-        f"collapse.n_frames~{n},reconstruct.seed~{seed}" for n in (5, 50) for seed in (0, 1)
+        f"collapse.n_frames~{n}+reconstruct.seed~{seed}" for n in (5, 50) for seed in (0, 1)
     ]
     assert {point.until("collapse").folder for point in points} == {"collapse.n_frames~5", "collapse.n_frames~50"}
     assert {point.until("count_photons").folder for point in points} == {"base"}
@@ -167,9 +167,9 @@ def test_grids_of_a_sweep_are_joined():
     second = {"collapse.n_frames": [50], "reconstruct.seed": [0, 1]}
     config = run(sweep={"a": first, "b": second})
     assert [point.folder for point in sweep_points(config)] == [
-        "collapse.n_frames~5,reconstruct.seed~0",
-        "collapse.n_frames~50,reconstruct.seed~0",
-        "collapse.n_frames~50,reconstruct.seed~1",
+        "collapse.n_frames~5+reconstruct.seed~0",
+        "collapse.n_frames~50+reconstruct.seed~0",
+        "collapse.n_frames~50+reconstruct.seed~1",
     ]
     assert {name: len(points) for name, points in sweep_grids(config).items()} == {"a": 2, "b": 2}
     assert {name: len(points) for name, points in sweep_grids(run()).items()} == {"all": 1}
@@ -235,9 +235,9 @@ def particles(**changes):
 def test_sets_of_frames_are_all_combinations():
     particle = particles(n_frames=[10, 20], photons_per_frame=[None, 100]).single_particles.particles["p"]
     sets = particle.frame_sets()
-    assert list(sets) == [f"frames~{n},photons~{photons}" for n in (10, 20) for photons in ("none", "100")]
+    assert list(sets) == [f"frames~{n}+photons~{photons}" for n in (10, 20) for photons in ("none", "100")]
     assert [one.noise for one in sets.values()] == ["none", "poisson"] * 2
-    assert sets["frames~20,photons~100"].photons_per_frame == 100
+    assert sets["frames~20+photons~100"].photons_per_frame == 100
     assert list(particles().single_particles.particles["p"].frame_sets()) == ["frames~1000"]
 
 

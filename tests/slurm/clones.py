@@ -18,14 +18,14 @@ import yaml
 from tests.slurm.virtual import ROOT, VirtualSlurm
 from tests.workflow.test_workflow import small_run
 
-RECONSTRUCTED = Path("results/small/tiles/reconstruct/collapse.n_frames~2")
+RECONSTRUCTED = Path("results/small/tiles/reconstruct/collapse.n_frames~2+reconstruct.seed~0")
 PATIENCE_SECONDS = 600
 
 
 def configuration() -> dict:
-    """The small run at one point, with many more iterations than it needs and a checkpoint after every fifth."""
+    """The small run at one point, named by two parameters, with many more iterations than it needs and checkpoints."""
     content = small_run()
-    content["sweep"] = {"collapse.n_frames": [2]}
+    content["sweep"] = {"collapse.n_frames": [2], "reconstruct.seed": [0]}
     content["stages"]["reconstruct"] |= {"max_iterations": 120, "tolerance": 0, "checkpoint_every": 5}
     return content
 

@@ -138,7 +138,7 @@ def test_raw_adu_become_metrics_with_emc_on_two_nodes(finished):
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert len(jobs) == 6
     assert [len(job.nodes) for job in jobs if job.rule == "reconstruct"] == [2]
-    log = finished.folder / "results/small/tiles/logs/reconstruct/collapse.n_frames~2.log"
+    log = finished.folder / "results/small/tiles/logs/reconstruct/collapse.n_frames~2+reconstruct.seed~0.log"
     assert "2 rank(s)" in log.read_text()
 
 

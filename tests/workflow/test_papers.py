@@ -44,5 +44,5 @@ def test_rows_of_single_particles_stand_in_their_run(scale):
     for row in rows:
         particle = particles[row["particle"]]
         assert row["method"] in particle.methods
-        frames = f"frames~{row['n_frames']},photons~none"
+        frames = f"frames~{row['n_frames']}+photons~none"
         assert particle.frame_sets()[frames].n_frames == row["n_frames"]

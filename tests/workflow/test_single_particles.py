@@ -121,7 +121,7 @@ def test_frames_become_a_density_that_is_scored(finished):
     ]
     assert float(row["train_pose_error_median_deg"]) < 30
     assert float(row["density_correlation_mean"]) > float(row["density_correlation_mean_other_hand"])
-    run = place / "particles/made_up/frames~250,photons~300/EMC/0"
+    run = place / "particles/made_up/frames~250+photons~300/EMC/0"
     assert read_metrics(run / "phase/metrics.json")["n_starts"] == 3
     density = gemmi.read_ccp4_map(str(run / "phase/density.ccp4"))
     assert density.grid.unit_cell.a == pytest.approx(44)
@@ -137,7 +137,7 @@ def test_rows_tell_times_frames_kept_apart_and_where_they_come_from(finished):
     for name in (*times, *apart):
         assert rows[0][name] == ""
         assert float(rows[1][name]) > 0
-    folder = place / "particles/made_up/frames~250,photons~300/trained/0"
+    folder = place / "particles/made_up/frames~250+photons~300/trained/0"
     assert read_metrics(folder / "score_training/metrics.json")["held_out_n_frames"] == 25
     assert len({row["provenance_sha256"] for row in rows}) == 2
     assert {len(row["provenance_sha256"]) for row in rows} == {64}
@@ -152,7 +152,7 @@ def test_patterns_are_selected(finished):
 def test_figures_and_tables_stand_in_the_report(finished):
     folder, config = finished
     place = folder / "results/single/particles/made_up"
-    drawn = {path.stem for path in place.glob("frames~250,photons~300/figures/*.png")}
+    drawn = {path.stem for path in place.glob("frames~250+photons~300/figures/*.png")}
     assert drawn == {"densities", "shell_correlations", "training"}
     cell, _ = read_table(place / "tables/train_pose_error_median_deg.csv")
     assert (cell["row"], cell["group"], cell["column"], cell["n_runs"]) == ("250", "300.0", "EMC", "1")

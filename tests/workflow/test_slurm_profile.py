@@ -1,10 +1,13 @@
-"""What the profile slurm makes of programs of several ranks; no Slurm is needed to plan."""
+"""What jobs are told by the profile slurm, and by snakemake; no Slurm is needed to plan."""
 
 from __future__ import annotations
 
 import pytest
 import yaml
+from snakemake.target_jobs import parse_target_jobs_cli_args
+from snakemake_interface_executor_plugins.utils import TargetSpec, encode_target_jobs_cli_args
 
+from fewphoton.config import RunConfig, sweep_points
 from tests.workflow.test_workflow import ROOT, run, small_run
 
 pytestmark = pytest.mark.workflow
@@ -39,3 +42,10 @@ def test_one_rank_has_no_launcher_and_all_threads(tmp_path, words):
     assert "srun" not in command
     assert "mpiexec" not in command
     assert "--threads 2" in command
+
+
+def test_points_keep_their_names_on_the_way_to_a_job():
+    content = small_run() | {"sweep": {"collapse.n_frames": [2, 4], "reconstruct.seed": [0, 1]}}
+    for point in sweep_points(RunConfig.model_validate(content)):
+        job = TargetSpec("reconstruct", {"dataset": "tiles", "point": point.folder})
+        assert parse_target_jobs_cli_args(encode_target_jobs_cli_args([job])) == [job]

@@ -16,6 +16,7 @@ from fewphoton.config.section import Name, Section
 from fewphoton.config.select_patterns import DrawPatternsConfig, SelectPatternsConfig
 from fewphoton.config.simulate import Positive
 from fewphoton.config.simulate_particles import SimulateParticlesConfig
+from fewphoton.config.sweep import JOIN
 from fewphoton.config.train_xrai import TrainXraiConfig
 
 _FIRST = ("reconstruct", "train_xrai", "match_patterns")
@@ -95,7 +96,7 @@ class ParticleConfig(Section):
                     for photons in self.photons_per_frame
                 ]
             for label, changes in brightness:
-                name = f"frames~{n_frames},photons~{label}" if self.photons_per_frame else f"frames~{n_frames}"
+                name = f"frames~{n_frames}{JOIN}photons~{label}" if self.photons_per_frame else f"frames~{n_frames}"
                 found[name] = SimulateParticlesConfig.model_validate(
                     base.model_dump() | {"n_frames": n_frames} | changes
                 )

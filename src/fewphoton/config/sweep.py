@@ -30,6 +30,8 @@ REACH: dict[str, tuple[str, ...]] = {
     **{stage: ("sparsify", *_RECONSTRUCTION[: n + 1]) for n, stage in enumerate(_RECONSTRUCTION)},
 }
 """Stages on whose parameters the result of a stage depends."""
+JOIN = "+"
+"""What joins the parts of a folder's name. Snakemake tells jobs of a cluster their wildcards as a list with commas."""
 BASE = "base"
 """Folder name of a stage on which no sweep parameter bears."""
 
@@ -54,8 +56,8 @@ class SweepPoint:
 
     @property
     def folder(self) -> str:
-        """Folder name: ``stage.key~value`` joined by commas, or ``base``."""
-        return ",".join(f"{stage}.{key}~{value}" for stage, key, value in self.values) or BASE
+        """Folder name: ``stage.key~value`` joined by ``+``, or ``base``."""
+        return JOIN.join(f"{stage}.{key}~{value}" for stage, key, value in self.values) or BASE
 
     def section(self, run: RunConfig, stage: str, dataset: str | None = None) -> dict[str, Any]:
         """Parameters of ``stage`` at this point as plain JSON-ready values; a ``dataset`` may replace some."""
