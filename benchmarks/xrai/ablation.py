@@ -49,6 +49,9 @@ VARIANTS = {
         "decoder": {"width": 64},
     },
     "choice by score": {"pose_choice": "score"},
+    "frequency marching": {"schedule": {"march_steps": 600}},
+    "squared differences of amplitudes": {"likelihood": {"model": "amplitudes"}},
+    "3 starts": {"schedule": {"starts": 3, "start_steps": 500}},
 }
 
 
