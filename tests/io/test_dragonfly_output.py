@@ -89,3 +89,11 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
     for name in ("half.h5", "text.h5", "none.h5"):
         with pytest.raises(InputFileError, match=name):
             read_dragonfly_output(tmp_path / name)
+
+
+def test_probabilities_that_are_no_lists_of_numbers_are_refused(tmp_path):
+    write_output(tmp_path / "o.h5")
+    with h5py.File(tmp_path / "o.h5", "r+") as file:
+        file.create_dataset("probabilities/prob", (N_FRAMES,), dtype=h5py.string_dtype())
+    with pytest.raises(InputFileError, match=r"o\.h5 \[probabilities/prob\]: is no list of numbers a frame"):
+        read_dragonfly_output(tmp_path / "o.h5")

@@ -98,7 +98,13 @@ def read_dragonfly_output(path: Path | str) -> DragonflyOutput:
 def _certainty(file: h5py.File, n_frames: int) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
     if "probabilities" not in file:
         return None, None
-    rows = dataset(file, "probabilities/prob", shape=(n_frames,))[()]
+    stored = dataset(file, "probabilities/prob", shape=(n_frames,))
+    each = h5py.check_vlen_dtype(stored.dtype)
+    if each is None or np.dtype(each).kind != "f":
+        raise InputFileError(
+            file.filename, "is no list of numbers a frame", where="probabilities/prob", found=stored.dtype
+        )
+    rows = stored[()]
     largest, entropy = np.full(n_frames, np.nan), np.full(n_frames, np.nan)
     for frame, row in enumerate(rows):
         kept = np.asarray(row, dtype=np.float64)
