@@ -141,6 +141,10 @@ start() {
     echo "$folder holds something already; name a new folder" >&2
     exit 2
   fi
+  if [ ${#folder} -gt 64 ]; then
+    echo "$folder is too long: paths of Slurm's sockets below it have to fit into 108 bytes; name a folder of 64 at most" >&2
+    exit 2
+  fi
   mkdir -p "$folder"/{pid,log,state,spool,tmp,munge}
   chmod 755 "$folder"
   chmod 700 "$folder/munge"

@@ -120,7 +120,8 @@ def disturbed(finished, tmp_path_factory) -> Iterator[dict[str, tuple[Clone, Fut
         clones = {}
         for name in (each.__name__ for each in DISTURBANCES):
             own = NODES_OF_THEIR_OWN.get(name)
-            cluster = VirtualSlurm.started(folder / f"slurm_{name}", own) if own else finished.cluster
+            # A short path: those of Slurm's sockets hold 108 bytes.
+            cluster = VirtualSlurm.started(tmp_path_factory.mktemp("slurm") / "own", own) if own else finished.cluster
             if own:
                 at_the_end.callback(cluster.stop)
             clones[name] = finished.before_reconstruction(folder / name, cluster)
