@@ -63,7 +63,7 @@ def test_an_element_without_form_factor_is_refused():
 
 def test_missing_library_is_named_with_the_way_out(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "finufft", None)
-    with pytest.raises(ConfigError, match=r"fewphoton\[particles\]"):
+    with pytest.raises(ConfigError, match=r"\.\[particles\]"):
         MolecularTransform(made_up_molecule(), 0.1, b_factors=False).amplitude(np.zeros((1, 3)))
 
 
