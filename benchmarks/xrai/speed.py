@@ -2,8 +2,8 @@
 
     python benchmarks/xrai/speed.py --structure 2cex_a.pdb --device cuda
 
-Frames of 128 x 128 pixels without noise are simulated once and held in memory. The first steps (compilation, caches) do not
-count. Shenoy et al. (2023) report about 168 frames/s of training on an A100.
+Frames of 128 x 128 pixels without noise are simulated once and held in memory. The first steps (compilation, caches) do
+not count. Shenoy et al. (2023) report about 168 frames/s of training on an A100.
 """
 
 from __future__ import annotations
