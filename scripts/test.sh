@@ -7,7 +7,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 # One compiled function of it is what our peakfinder8 is compared with; its package is never imported.
 python -m pip install --quiet --no-deps --only-binary :all: ondamonitor==23.8.3 ||
     echo "ondamonitor has no wheel for this Python: the comparison with its peakfinder8 will be skipped"
-scripts/install_slurm.sh
+scripts/install_test_programs.sh
 ruff format --check .
 ruff check .
 mypy

@@ -1,8 +1,8 @@
 """The sweep of config/silicon_sweep.yaml through a Slurm of virtual nodes, untouched and with snakemake killed twice.
 
 Run ``python -m benchmarks.cluster.silicon_sweep`` in the project's root of a checkout without changes, where Slurm and
-munge are installed (``scripts/install_slurm.sh``); FEWPHOTON_DATA names the folder with the scan where there is no
-network. The commit is cloned into two folders, and the line of docs/cluster.md is typed in each. In the second,
+munge are installed (``scripts/install_test_programs.sh``); FEWPHOTON_DATA names the folder with the scan where there is
+no network. The commit is cloned into two folders, and the line of docs/cluster.md is typed in each. In the second,
 snakemake is killed (SIGKILL) at two random instants: the first time its jobs are cancelled, the second time they are
 left until they end; then its lock is removed and the same line typed again. Both tables of metrics, in all columns that
 tell no time, and all volumes and orientations have to be the same.

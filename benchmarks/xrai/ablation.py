@@ -15,21 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from simulated_training import held_in_memory, simulator, training_on
 
-from fewphoton.config import SimulateParticlesConfig
 from fewphoton.config.train_xrai import TrainXraiConfig
 from fewphoton.data.pattern_source import DensePatterns, PatternsWithin
 from fewphoton.data.point_group import PointGroup
 from fewphoton.evaluate.volume_alignment import align_with_turned_frames, errors_with_turned_frames
-from fewphoton.io.molecule_files import read_molecule
 from fewphoton.simulate.particle import ParticleExperiment
-from fewphoton.simulate.simulated_patterns import SimulatedPatterns
-from fewphoton.xrai.batches import held_out_split
-from fewphoton.xrai.calibration import Calibration
 from fewphoton.xrai.inference import find_poses
-from fewphoton.xrai.pose_model import PixelGrid, PoseModel
 from fewphoton.xrai.processes import Processes
-from fewphoton.xrai.training import Training
 
 CPU = torch.device("cpu")
 SMALL_IMAGES = {"network": "images", "widths": [16, 32, 64, 64, 64], "hidden": [128, 64]}
@@ -66,19 +60,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    simulated = SimulateParticlesConfig(
-        structure=options.structure,
-        detector={"pixels": 32, "pixel_size_m": 0.1 / 32, "beam_stop_radius_m": 0.005},
-        photons_per_frame=options.photons or 1000.0,
-        noise="poisson" if options.photons else "none",
-        n_frames=options.frames,
-    )
-    experiment = ParticleExperiment.build(simulated, read_molecule(options.structure))
-    made = SimulatedPatterns(experiment)
-    number = np.arange(options.frames)
-    source = DensePatterns(made.patterns(number), made.pixels)
-    source.counts = made.counts
-    true = made.true_quaternions(number)
+    made, experiment = simulator(options.structure, 32, options.frames, options.photons)
+    source = held_in_memory(made, options.frames)
+    true = made.true_quaternions(np.arange(options.frames))
     rows = []
     for name in options.only:
         for seed in range(options.seeds):
@@ -101,17 +85,7 @@ def _trained(
     changes = VARIANTS[name]
     schedule = {"steps": steps, "evaluate_every": steps} | changes.get("schedule", {})
     config = TrainXraiConfig(**changes | {"schedule": schedule, "seed": seed})
-    train, held_out = held_out_split(source.n_patterns, config.schedule.held_out_frames, seed)
-    calibration = Calibration.of_frames(source, train[:2000], counts=source.counts)
-
-    def build(start: int) -> PoseModel:
-        torch.manual_seed(1000 * seed + start)
-        box = experiment.crystal.cell[0]
-        model = PoseModel(config, PixelGrid.of_source(source), calibration, box, counts=source.counts)
-        model.start(torch.Generator().manual_seed(1000 * seed + start))
-        return model
-
-    training = Training(config, source, train, held_out, build, CPU, Processes())
+    training, held_out = training_on(source, config, experiment, CPU)
     began = time.process_time()
     for _ in training.course():
         pass

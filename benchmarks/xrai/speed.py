@@ -12,20 +12,12 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
+from simulated_training import held_in_memory, simulator, training_on
 
-from fewphoton.config import SimulateParticlesConfig
 from fewphoton.config.train_xrai import TrainXraiConfig
 from fewphoton.data.pattern_source import DensePatterns
-from fewphoton.io.molecule_files import read_molecule
 from fewphoton.simulate.particle import ParticleExperiment
-from fewphoton.simulate.simulated_patterns import SimulatedPatterns
-from fewphoton.xrai.batches import held_out_split
-from fewphoton.xrai.calibration import Calibration
-from fewphoton.xrai.pose_model import PixelGrid, PoseModel
-from fewphoton.xrai.processes import Processes
-from fewphoton.xrai.training import Training
 
 WARM_UP_STEPS = 5
 
@@ -41,19 +33,10 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     device = torch.device(options.device)
-    simulated = SimulateParticlesConfig(
-        structure=options.structure,
-        detector={"pixels": options.pixels, "pixel_size_m": 0.1 / options.pixels, "beam_stop_radius_m": 0.005},
-        photons_per_frame=1000.0,
-        noise="none",
-        n_frames=options.frames,
-    )
-    experiment = ParticleExperiment.build(simulated, read_molecule(options.structure))
-    made = SimulatedPatterns(experiment)
+    made, experiment = simulator(options.structure, options.pixels, options.frames, None)
     began = time.perf_counter()
-    source = DensePatterns(made.patterns(np.arange(options.frames)), made.pixels)
+    source = held_in_memory(made, options.frames)
     print(f"simulator (processor): {options.frames / (time.perf_counter() - began):.0f} frames/s")
-    source.counts = made.counts
     for preset in ("faithful", "recommended"):
         config = TrainXraiConfig(
             preset=preset,
@@ -69,18 +52,7 @@ def main() -> None:
 def _frames_per_second(
     config: TrainXraiConfig, source: DensePatterns, experiment: ParticleExperiment, device: torch.device, n_steps: int
 ) -> float:
-    train, held_out = held_out_split(source.n_patterns, config.schedule.held_out_frames, 0)
-    calibration = Calibration.of_frames(source, train[:1000], counts=source.counts)
-
-    def build(start: int) -> PoseModel:
-        torch.manual_seed(start)
-        model = PoseModel(
-            config, PixelGrid.of_source(source), calibration, experiment.crystal.cell[0], counts=source.counts
-        )
-        model.start(torch.Generator().manual_seed(start))
-        return model
-
-    training = Training(config, source, train, held_out, build, device, Processes())
+    training, _ = training_on(source, config, experiment, device)
     began = 0.0
     for step, _ in enumerate(training.course(), start=1):
         if step in (WARM_UP_STEPS, WARM_UP_STEPS + n_steps):

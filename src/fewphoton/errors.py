@@ -25,6 +25,11 @@ class ConvergenceError(FewphotonError):
     """An iteration cannot go on: no photons, no finite likelihood, or no usable pixels."""
 
 
+def installation_of(extra: str) -> str:
+    """Return the command that installs an extra; the project is on no package index."""
+    return f"pip install -e '.[{extra}]' in the clone"
+
+
 class MissingLibraryError(FewphotonError):
     """A step needs a library that is an extra and is not installed."""
 

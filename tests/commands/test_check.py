@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,15 @@ def test_all_problems_are_told_at_once(experiment, capsys):
     told = "\n".join(record["problems"])
     for part in ("nowhere.poni: no such file", "UB matrix does not describe", "two: gone_*.h5", "published: table.csv"):
         assert part in told
+
+
+def test_a_file_from_the_future_is_a_problem(experiment, capsys):
+    os.utime(experiment / "raw.h5", (4_000_000_000, 4_000_000_000))
+    status, record = check(experiment, capsys)
+    assert status == 1
+    (problem,) = record["problems"]
+    assert f"{experiment / 'raw.h5'}: was changed at 2096-10-" in problem
+    assert f"touch {experiment / 'raw.h5'}" in problem
 
 
 def test_a_missing_crystal_and_a_missing_file_are_told_together(experiment, capsys):

@@ -13,6 +13,7 @@ from fewphoton.config.load import run_schema
 from fewphoton.config.papers import PapersConfig
 from fewphoton.config.reconstruct import PRESETS
 from fewphoton.config.sweep import drawn_axes, frame_chain
+from fewphoton.config.sweep_values import SweepRange
 from fewphoton.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,18 @@ def test_schema_is_in_step():
             "must name the same parameters",
         ),
         ({"sweep": {"a": {"collapse.n_frame": [2]}}}, "did you mean 'collapse.n_frames'?"),
+        ({"sweep": {"collapse.n_frames": {"first": 2, "last": 2}}}, "two different numbers"),
+        ({"sweep": {"collapse.n_frames": {"first": 1, "last": 3, "step": -1}}}, "does not lead from 1 to 3"),
+        ({"sweep": {"collapse.n_frames": {"first": 1, "last": 3, "step": 1, "number": 3}}}, "not both"),
+        ({"sweep": {"collapse.n_frames": {"first": 0, "last": 3, "number": 3, "spacing": "geometric"}}}, "above 0"),
+        (
+            {"sweep": {"collapse.n_frames": {"first": 1, "last": 2, "number": 3}}},
+            "n_frames: Input should be a valid integer",
+        ),
+        ({"sweep": {"collapse.n_frames, reconstruct.seed": [[2, 1], [3]]}}, "rows of 2 values"),
+        ({"sweep": {"collapse.n_frames, reconstruct.seed": [[2, 1], [2, 1]]}}, "list of different values"),
+        ({"sweep": {"collapse.n_frames, reconstruct.sed": [[2, 1]]}}, "did you mean 'reconstruct.seed'?"),
+        ({"sweep": {"collapse.n_frames, reconstruct.seed": [[2, 1]], "reconstruct.seed": [3]}}, "named twice"),
         ({"scale": "full"}, "there are no scales"),
         ({"scales": {"full": {}}}, "scale must be one of full; found None"),
         ({"scale": "ful", "scales": {"full": {}}}, "scale must be one of full; found 'ful'"),
@@ -116,6 +129,44 @@ def test_sweeps_combine_and_stages_see_only_what_bears_on_them():
     assert points[3].section(config, "collapse")["n_frames"] == 50
     assert points[3].section(config, "reconstruct")["seed"] == 1
     assert points[3].section(config, "evaluate") == config.stages.evaluate.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"first": 1, "last": 3}, [1, 2, 3]),
+        ({"first": 3, "last": 1}, [3, 2, 1]),
+        ({"first": 2, "last": 9, "step": 3}, [2, 5, 8]),
+        ({"first": 0.1, "last": 0.4, "step": 0.1}, [0.1, 0.2, 0.3, 0.4]),
+        ({"first": 20, "last": 320, "number": 5, "spacing": "geometric"}, [20, 40, 80, 160, 320]),
+        ({"first": 1, "last": 2, "number": 3}, [1, 1.5, 2]),
+        ({"first": 100.0, "last": 1.0, "number": 3, "spacing": "geometric"}, [100.0, 10.0, 1.0]),
+    ],
+)
+def test_ranges_hold_both_ends(given, expected):
+    found = SweepRange(**given).values()
+    assert found == expected
+    assert [type(value) for value in found] == [type(value) for value in expected]
+
+
+def test_ranges_and_rows_make_points_as_lists_do():
+    listed = run(sweep={"collapse.n_frames": [5, 10], "reconstruct.seed": [0, 1, 2]})
+    ranged = {"collapse.n_frames": {"first": 5, "last": 10, "step": 5}, "reconstruct.seed": {"first": 0, "last": 2}}
+    assert sweep_points(run(sweep=ranged)) == sweep_points(listed)
+    together = run(sweep={"reconstruct.seed, collapse.n_frames": [[0, 5], [1, 50]], "evaluate.n_shells": [8, 9]})
+    assert [point.folder for point in sweep_points(together)] == [
+        "collapse.n_frames~5+reconstruct.seed~0+evaluate.n_shells~8",
+        "collapse.n_frames~5+reconstruct.seed~0+evaluate.n_shells~9",
+        "collapse.n_frames~50+reconstruct.seed~1+evaluate.n_shells~8",
+        "collapse.n_frames~50+reconstruct.seed~1+evaluate.n_shells~9",
+    ]
+    named = run(
+        sweep={
+            "few": {"reconstruct.seed, collapse.n_frames": [[0, 5], [1, 50]]},
+            "more": {"reconstruct.seed": {"first": 0, "last": 1}, "collapse.n_frames": [500]},
+        }
+    )
+    assert {name: len(points) for name, points in sweep_grids(named).items()} == {"few": 2, "more": 2}
 
 
 def test_sweeping_the_angle_replaces_the_number():

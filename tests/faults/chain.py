@@ -12,6 +12,7 @@ from typing import Any
 
 from fewphoton.io.metrics import read_metrics, read_table
 from tests.conftest import ROOT
+from tests.small_training import SMALL
 from tests.workflow.test_workflow import small_run
 
 KILLS = int(os.environ.get("FEWPHOTON_KILLS", "1"))
@@ -109,19 +110,6 @@ CHAIN = (
         "search_checkpoint.h5",
     ),
 )
-_TRAINING = {
-    "encoder": {"widths": [24, 12], "heads": 3},
-    "schedule": {
-        "steps": 12,
-        "batch_frames": 8,
-        "pixels": 50,
-        "evaluate_every": 4,
-        "held_out_frames": 6,
-        "checkpoint_every": 5,
-        "starts": 2,
-        "start_steps": 4,
-    },
-}
 _PARTICLE = {
     "structure": str(ROOT / "config" / "structures" / "gly_gly_ala.xyz"),
     "detector": {"pixels": 14, "pixel_size_m": 1e-2, "distance_m": 0.2, "beam_stop_radius_m": 5e-3},
@@ -160,12 +148,13 @@ _FURTHER = (
         _BOX | {"start-poses": "poses.h5"},
         {"volume": "refined.h5", "poses": "refined_poses.h5", "rounds": "rounds.csv", "metrics": "rounds.json"},
         {"rounds": 2, "rematch_rounds": 1, "rematch_level": 3, "held_out_fraction": 0.1},
+        "rounds_checkpoint.h5",
     ),
     Command(
         "train-xrai",
         _BOX,
         {"poses": "learnt_poses.h5", "volume": "learnt.h5", "trace": "trace.csv", "metrics": "training.json"},
-        _TRAINING,
+        SMALL,
         "training.pt",
     ),
     Command(

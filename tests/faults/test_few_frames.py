@@ -17,6 +17,7 @@ from fewphoton.io.photon_files import write_photon_file
 from fewphoton.io.provenance import Provenance
 from tests.conftest import flat_detector, random_frames
 from tests.faults.chain import Command
+from tests.small_training import SMALL
 
 DETECTOR, BEAM, MADE = flat_detector(24, 20, 5e-4), Beam(0.9), Provenance("test", {}, {})
 METRICS = {"metrics": "metrics.json"}
@@ -44,11 +45,26 @@ PHOTON_STAGES = (
         {"volume": "volume.h5", "poses": "poses.h5", "iterations": "log.csv"} | METRICS,
         {"level": 1, "iterations": 2, "held_out_fraction": 0.1},
     ),
+    Command("select-patterns", PHOTONS, {"patterns": "patterns.csv", "kept": "kept.txt"} | METRICS, {}),
+    Command("train-xrai", BOX, {"poses": "poses.h5", "volume": "volume.h5", "trace": "trace.csv"} | METRICS, SMALL),
 )
+NEED_MORE_FRAMES = ("reconstruct", "match-patterns", "train-xrai")
 RAW_STAGES = (
     Command("count-photons", RAW, {"frames": "out.h5"} | METRICS, {"fit_frames": 2, "calibration": "fit"}),
     Command("sparsify", RAW, {"sparse": "sparse.h5"} | METRICS, {}),
     Command("find-peaks", RAW, {"peaks": "peaks.cxi"} | METRICS, {}),
+)
+SPARSE = {"sparse": "sparse.h5"}
+SPARSE_COLUMNS = ("frame_ptr", "index", "intensity", "background_avg", "background_std")
+SEPARATED_STAGES = (
+    Command("densify", SPARSE, {"frames": "dense.h5"} | METRICS, {}),
+    Command("import-sparse", SPARSE, {"frames": "frames.h5"} | METRICS, {}),
+    Command(
+        "veto",
+        {"peaks": "peaks.cxi"},
+        {"kept": "kept.txt", "curve": "curve.csv", "frames": "frames.csv"} | METRICS,
+        {},
+    ),
 )
 
 
@@ -95,7 +111,7 @@ def test_a_single_photon_frame_is_taken_or_refused_by_name(folder, capsys, comma
         frames = PhotonFrames.from_dense(np.zeros((1, DETECTOR.n_pixels), dtype=int), FrameTable.unknown(1))
     photon_files(folder, frames)
     well = ended(command, folder, capsys, "frame")
-    assert well or command.stage in ("reconstruct", "match-patterns") or n_photons == 0
+    assert well or command.stage in NEED_MORE_FRAMES or n_photons == 0
 
 
 @pytest.mark.parametrize("level", [0, 5])
@@ -112,3 +128,39 @@ def test_no_raw_frame_is_refused_by_name(folder, capsys, command: Command):
     with h5py.File(folder / "raw.h5", "w") as file:
         file["entry/data/data"] = np.zeros((0, *DETECTOR.frame_shape), dtype=np.uint16)
     assert not ended(command, folder, capsys, str(folder / "raw.h5"))
+
+
+def raw_frames(folder: Path, n_frames: int) -> None:
+    counts = np.random.default_rng(1).poisson(5, (n_frames, *DETECTOR.frame_shape)).astype(np.uint16)
+    with h5py.File(folder / "raw.h5", "w") as file:
+        file["entry/data/data"] = counts
+
+
+def keep_rows(group: h5py.Group, n_rows: dict[str, int]) -> None:
+    """Shorten all columns of a group, to nothing where no number of rows is told."""
+    for name in [key for key in group if key == "nPeaks" or key.startswith("peak") or key in SPARSE_COLUMNS]:
+        content, attributes = group[name][: n_rows.get(name, 0)], dict(group[name].attrs)
+        del group[name]
+        group.create_dataset(name, data=content).attrs.update(attributes)
+
+
+@pytest.mark.parametrize("command", SEPARATED_STAGES, ids=lambda command: command.stage)
+def test_a_single_separated_frame_is_taken(folder, capsys, command: Command):
+    raw_frames(folder, 1)
+    for former in RAW_STAGES[1:]:
+        assert ended(former, folder, capsys, "")
+        (folder / "metrics.json").unlink()
+    assert ended(command, folder, capsys, "")
+
+
+@pytest.mark.parametrize("command", SEPARATED_STAGES, ids=lambda command: command.stage)
+def test_no_separated_frame_is_refused_by_name(folder, capsys, command: Command):
+    """Files whose frames were all taken away, as a cut in another program leaves them."""
+    raw_frames(folder, 1)
+    for former in RAW_STAGES[1:]:
+        assert ended(former, folder, capsys, "")
+    (folder / "metrics.json").unlink()
+    for name, place in (("sparse.h5", "entry_0000/sparse_frames"), ("peaks.cxi", "entry_1/result_1")):
+        with h5py.File(folder / name, "r+") as file:
+            keep_rows(file[place], {"frame_ptr": 1})
+    assert not ended(command, folder, capsys, str(folder))

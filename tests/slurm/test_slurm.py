@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -37,18 +38,11 @@ def without_memory(clone: Clone) -> list[float]:
     return []
 
 
-def cancelled(clone: Clone) -> list[float]:
+def disturbed_by(disturb: Callable[[Clone], None], clone: Clone) -> list[float]:
+    """Disturb a held reconstruction; snakemake or Slurm starts it again."""
     process = clone.start_reconstruction()
     done = clone.hold_ranks()
-    clone.cancel_jobs()
-    clone.finish(process)
-    return done
-
-
-def out_of_time(clone: Clone) -> list[float]:
-    process = clone.start_reconstruction()
-    done = clone.hold_ranks()
-    clone.reach_time_limit()
+    disturb(clone)
     clone.finish(process)
     return done
 
@@ -78,36 +72,24 @@ def snakemake_killed(clone: Clone) -> list[float]:
     return done
 
 
-def node_down(clone: Clone) -> list[float]:
-    process = clone.start_reconstruction()
-    done = clone.hold_ranks()
-    clone.set_node_down()
-    clone.finish(process)
-    return done
-
-
-def controller_restarted(clone: Clone) -> list[float]:
-    process = clone.start_reconstruction()
-    done = clone.hold_ranks()
+def restart_controller(clone: Clone) -> None:
     clone.cluster.stop_controller()
     # Snakemake has to get no answer at least once.
     clone.wait_until(clone.asks_slurm)
     clone.wait_until(lambda: not clone.asks_slurm())
     clone.cluster.start_controller()
     clone.release_ranks()
-    clone.finish(process)
-    return done
 
 
-DISTURBANCES = (
-    without_memory,
-    cancelled,
-    out_of_time,
-    interrupted,
-    snakemake_killed,
-    node_down,
-    controller_restarted,
-)
+DISTURBANCES: dict[str, Callable[[Clone], list[float]]] = {
+    "without_memory": without_memory,
+    "cancelled": partial(disturbed_by, Clone.cancel_jobs),
+    "out_of_time": partial(disturbed_by, Clone.reach_time_limit),
+    "interrupted": interrupted,
+    "snakemake_killed": snakemake_killed,
+    "node_down": partial(disturbed_by, Clone.set_node_down),
+    "controller_restarted": partial(disturbed_by, restart_controller),
+}
 NODES_OF_THEIR_OWN = {"node_down": 3, "controller_restarted": 2}
 """Nodes of the clusters that disturbances have for themselves, which others on them would feel."""
 
@@ -118,7 +100,7 @@ def disturbed(finished, tmp_path_factory) -> Iterator[dict[str, tuple[Clone, Fut
     folder = tmp_path_factory.mktemp("disturbed").resolve()
     with ThreadPoolExecutor(len(DISTURBANCES)) as pool, contextlib.ExitStack() as at_the_end:
         clones = {}
-        for name in (each.__name__ for each in DISTURBANCES):
+        for name in DISTURBANCES:
             own = NODES_OF_THEIR_OWN.get(name)
             # A short path: those of Slurm's sockets hold 108 bytes.
             cluster = VirtualSlurm.started(tmp_path_factory.mktemp("slurm") / "own", own) if own else finished.cluster
@@ -126,9 +108,7 @@ def disturbed(finished, tmp_path_factory) -> Iterator[dict[str, tuple[Clone, Fut
                 at_the_end.callback(cluster.stop)
             clones[name] = finished.before_reconstruction(folder / name, cluster)
             at_the_end.callback(clones[name].end)
-        yield {
-            each.__name__: (clones[each.__name__], pool.submit(each, clones[each.__name__])) for each in DISTURBANCES
-        }
+        yield {name: (clones[name], pool.submit(disturb, clones[name])) for name, disturb in DISTURBANCES.items()}
 
 
 def test_raw_adu_become_metrics_with_emc_on_two_nodes(finished):

@@ -21,22 +21,10 @@ from fewphoton.stages.train_xrai import Inputs, Outputs, run
 from fewphoton.xrai.batches import held_out_split
 from tests.conftest import flat_detector
 from tests.simulate.molecules import made_up_molecule, pdb_text
+from tests.small_training import SMALL
 
 QUIET = Context(1, None, False)
 TRAINED = ("poses.h5", "volume.h5", "trace.csv", "metrics.json")
-SMALL = {
-    "encoder": {"widths": [24, 12], "heads": 3},
-    "schedule": {
-        "steps": 12,
-        "batch_frames": 8,
-        "pixels": 50,
-        "evaluate_every": 4,
-        "held_out_frames": 6,
-        "checkpoint_every": 5,
-        "starts": 2,
-        "start_steps": 4,
-    },
-}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import gemmi
+import pyarrow.parquet
 import pytest
 import yaml
 
@@ -52,6 +53,7 @@ def small_run() -> dict:
     reference = {**simulation, "photons_per_frame": 400, "seed": 4, "readout": None}
     return {
         "run": "small",
+        "parquet": True,
         "datasets": {"tiles": {"simulate": simulation, "reference": reference}},
         "stages": {
             "count_photons": {"fit_frames": 200},
@@ -147,6 +149,9 @@ def test_an_unknown_scale_stops_before_any_job(tmp_path):
 def test_raw_adu_become_a_patterson_map(finished):
     rows = read_table(finished[0] / "results/small/metrics.csv")
     assert [row["collapse.n_frames"] for row in rows] == ["2", "4"]
+    typed = pyarrow.parquet.read_table(finished[0] / "results/small/metrics.parquet").to_pylist()
+    assert [list(row) for row in typed] == [list(row) for row in rows]
+    assert [row["r_high_low_low_q"] for row in typed] == [float(row["r_high_low_low_q"]) for row in rows]
     for row in rows:
         assert float(row["frames_oriented_fraction"]) > 0.8
         assert float(row["r_high_low_low_q"]) < 0.5 * float(row["r_high_low_low_q_chance_mean"])
@@ -197,13 +202,13 @@ def test_nothing_is_left_to_do_and_a_change_reruns_only_what_depends_on_it(finis
         assert untouched not in plan
 
 
-def test_snapshots_in_random_orientations_become_volumes(tmp_path):
-    """Particles from a fetched file, on the grid that reconstruct takes."""
-    (tmp_path / "data" / "molecules").mkdir(parents=True)
-    (tmp_path / "data" / "molecules" / "made_up.pdb").write_text(pdb_text(made_up_molecule()) + "END\n")
+def snapshots_run(folder: Path) -> Path:
+    """Write the configuration of a short run: particles from a fetched file, on the grid that reconstruct takes."""
+    (folder / "data" / "molecules").mkdir(parents=True)
+    (folder / "data" / "molecules" / "made_up.pdb").write_text(pdb_text(made_up_molecule()) + "END\n")
     content = {
         "run": "turned",
-        "data_dir": str(tmp_path / "data"),
+        "data_dir": str(folder / "data"),
         "datasets": {
             "particle": {
                 "structure_file": {"folder": "molecules", "name": "made_up.pdb"},
@@ -218,9 +223,13 @@ def test_snapshots_in_random_orientations_become_volumes(tmp_path):
             }
         },
     }
-    config = tmp_path / "turned.yaml"
+    config = folder / "turned.yaml"
     config.write_text(yaml.safe_dump(content))
-    snakemake(tmp_path, config)
+    return config
+
+
+def test_snapshots_in_random_orientations_become_volumes(tmp_path):
+    snakemake(tmp_path, snapshots_run(tmp_path))
     folder = tmp_path / "results" / "turned" / "particle"
     found = read_volume_file(folder / "reconstruct" / "base" / "volume.h5")
     truth = read_volume_file(folder / "simulate" / "truth.h5")

@@ -149,3 +149,12 @@ def launch(wildcards, resources):
 def promised_ranks(wildcards, resources):
     """Return the option that makes a program of several ranks count them before it starts."""
     return f"--expect-ranks {resources.tasks}" if resources.tasks > 1 else ""
+
+
+def parquet_beside(table):
+    """Return the Parquet twin of a table where the run wants it, else nothing."""
+    return f"{RESULTS}/{table}.parquet" if RUN.parquet else []
+
+
+def parquet_words(wildcards, output):
+    return ["--parquet", output.parquet] if output.parquet else []

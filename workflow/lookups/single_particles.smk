@@ -72,8 +72,14 @@ def begins_with(stage):
     )
 
 
+def folder_of_run(particle, frames, method, seed):
+    return f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}"
+
+
 def run_folder(wildcards):
-    return f"{RESULTS}/particles/{wildcards.particle}/{wildcards.frames}/{wildcards.method}/{wildcards.seed}"
+    return folder_of_run(
+        wildcards.particle, wildcards.frames, wildcards.method, wildcards.seed
+    )
 
 
 def first_files(wildcards):
@@ -162,8 +168,8 @@ def measured_stages(particle, method):
     config = PARTICLES[particle].methods[method]
     stages = [
         stage
-        for stage in ("train_xrai", "match_patterns", "refine_poses")
-        if getattr(config, stage) is not None
+        for stage in CHOICES
+        if stage != "score_training" and getattr(config, stage) is not None
     ]
     # Without refinement, score_particles tells the errors of training itself.
     scored = ["score_training"] if stages == ["train_xrai", "refine_poses"] else []
@@ -173,7 +179,7 @@ def measured_stages(particle, method):
 def chosen_metrics(wildcards):
     """Return the metrics of the stages of each run from which single ones are taken."""
     return [
-        f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}/{stage}/metrics.json"
+        f"{folder_of_run(particle, frames, method, seed)}/{stage}/metrics.json"
         for particle, frames, method, seed in PARTICLE_RUNS
         for stage in measured_stages(particle, method)
     ]
@@ -184,7 +190,7 @@ def particle_results(wildcards):
     densities, poses = [], []
     for particle, frames, method, seed in PARTICLE_RUNS:
         config = PARTICLES[particle].methods[method]
-        folder = f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}"
+        folder = folder_of_run(particle, frames, method, seed)
         densities.append(f"{folder}/phase/density.h5")
         poses.append(
             f"{folder}/{'refine_poses' if config.refine_poses else config.first}/poses.h5"
@@ -193,10 +199,7 @@ def particle_results(wildcards):
 
 
 def particle_scores(wildcards):
-    return [
-        f"{RESULTS}/particles/{particle}/{frames}/{method}/{seed}/score/metrics.json"
-        for particle, frames, method, seed in PARTICLE_RUNS
-    ]
+    return [f"{folder_of_run(*run)}/score/metrics.json" for run in PARTICLE_RUNS]
 
 
 def shown_methods(particle, frames):

@@ -128,16 +128,18 @@ rule collect_molecules:
             category="0 Summary",
             labels={"table": "recovered molecules"},
         ),
+        parquet=parquet_beside("molecules"),
     log:
         f"{RESULTS}/logs/collect_molecules.log",
     localrule: True
     conda:
         "../../envs/core.yaml"
     params:
+        parquet=parquet_words,
         config=molecule_columns,
     shell:
         "fewphoton collect-metrics --metrics {input.score} --more-metrics {input.recover} --results {input.results} "
-        "--table {output.table} --config-json {params.config:q} 2> {log}"
+        "--table {output.table} {params.parquet} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_balls:

@@ -130,6 +130,7 @@ rule collect_metrics:
             category="0 Summary",
             labels={"table": "all metrics"},
         ),
+        parquet=parquet_beside("metrics"),
     log:
         f"{RESULTS}/logs/collect_metrics.log",
     benchmark:
@@ -138,13 +139,15 @@ rule collect_metrics:
     conda:
         "../../envs/core.yaml"
     params:
+        parquet=parquet_words,
         config=table_columns,
         by_chance=lambda wildcards, input: (
             f"--shuffled-metrics {input.shuffled}" if input.shuffled else ""
         ),
     shell:
         "fewphoton collect-metrics --metrics {input.evaluate} --more-metrics {input.reconstruct} "
-        "{params.by_chance} --results {input.results} --table {output.table} --config-json {params.config:q} 2> {log}"
+        "{params.by_chance} --results {input.results} --table {output.table} {params.parquet} "
+        "--config-json {params.config:q} 2> {log}"
 
 
 rule tabulate_convergence:

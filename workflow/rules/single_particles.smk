@@ -265,19 +265,21 @@ rule collect_particles:
             category="0 Summary",
             labels={"table": "single particles"},
         ),
+        parquet=parquet_beside("particles"),
     log:
         f"{RESULTS}/logs/collect_particles.log",
     localrule: True
     conda:
         "../../envs/core.yaml"
     params:
+        parquet=parquet_words,
         config=particle_columns,
         chosen=lambda wildcards, input: (
             ["--chosen-metrics", *input.chosen] if input.chosen else []
         ),
     shell:
         "fewphoton collect-metrics --metrics {input.score} {params.chosen} --results {input.results} "
-        "--table {output.table} --config-json {params.config:q} 2> {log}"
+        "--table {output.table} {params.parquet} --config-json {params.config:q} 2> {log}"
 
 
 rule draw_accuracy_table:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from fewphoton.simulate.rotation_experiment import euler_zyz
 from fewphoton.simulate.tiled_detector import square_detector, tiled_detector
 from fewphoton.stages.frame_image import masked_by
 
+_CLOCK_TOLERANCE_S = 60.0
 _STILL_EXCITATION_INV_ANGSTROM = 1e-3
 
 
@@ -62,11 +66,24 @@ def report_dataset(
     else:
         path = getattr(getattr(dataset, kind), "structure", None)
     _REPORTERS[kind](report, dataset, counting, data_dir, shown, path)
+    _compare_clocks(report)
     if dataset.background is not None and report.detector is not None and report.beam is not None:
         with report.trying():
             read_background_shape(dataset.background, report.detector, report.beam)
             report.tell("background", f"shape from {dataset.background}")
     return report
+
+
+def _compare_clocks(report: InputReport) -> None:
+    """Note frames whose files are younger than now: nothing made from them is ever up to date."""
+    now = time.time()
+    for path in {Path(source.partition("::")[0]) for source in report.frames.sources} if report.frames else ():
+        if path.is_file() and (changed := path.stat().st_mtime) > now + _CLOCK_TOLERANCE_S:
+            told = datetime.fromtimestamp(changed).isoformat(sep=" ", timespec="seconds")
+            report.problems.append(
+                f"{path}: was changed at {told}, which is yet to come, so that snakemake takes it again at every "
+                f"start. Set the clock of the machine that wrote it, then `touch {shlex.quote(str(path))}`"
+            )
 
 
 def report_unfinished_raw(name: str, section: Mapping[str, Any], shown: int | None) -> InputReport:

@@ -18,7 +18,7 @@ import fewphoton
 from fewphoton.commands.finding import Finding, answer_of, last_lines
 from fewphoton.commands.machine_room import find_slurm, find_space
 from fewphoton.config.executor_profile import ExecutorProfile, read_profile
-from fewphoton.errors import ConfigError
+from fewphoton.errors import ConfigError, installation_of
 
 _LOCAL_LAUNCHER = "mpiexec"
 _RANKS = 2
@@ -43,23 +43,21 @@ _LIBRARIES: Mapping[str, _Library] = {
         "the hot loops of all stages, in as many threads as --threads or the rule says",
         "pip install --force-reinstall numba; without tbb or omp, Numba's own workqueue is taken",
     ),
-    "figures": _Library(
-        "matplotlib", "figures of the report, and of check", "pip install -e '.[figures]' in the clone"
-    ),
+    "figures": _Library("matplotlib", "figures of the report, and of check", installation_of("figures")),
     "particles": _Library(
         "finufft",
         "simulate-particles, and position grids of recover-molecule",
-        "pip install -e '.[particles]' in the clone",
+        installation_of("particles"),
     ),
     "workflow": _Library(
         "snakemake",
         "starts the stages in order; with --profile slurm as jobs of a cluster",
-        "pip install -e '.[workflow]' in the clone",
+        installation_of("workflow"),
     ),
     "torch": _Library(
         "torch",
         "networks that find orientations of single particles, on a GPU where there is one",
-        "pip install -e '.[xrai]' in the clone, with the index of https://pytorch.org that fits your accelerator",
+        f"{installation_of('xrai')}, with the index of https://pytorch.org that fits your accelerator",
     ),
 }
 _EVERYWHERE = ("files", "kernels", "space")
@@ -144,7 +142,7 @@ def try_mpi(launcher: str, profile: ExecutorProfile, timeout_s: float) -> Findin
     command = [*words, "-n", str(_RANKS), sys.executable, "-m", "fewphoton.commands.mpi_greeting", str(_RANKS)]
     use = f"reconstruct and the recoveries of molecules on several ranks, started with {launcher!r}"
     remedy = (
-        "Bundled MPI: pip install -e '.[bundled-mpi]' in the clone. A site's MPI: load its module, install '.[mpi]', "
+        f"Bundled MPI: {installation_of('bundled-mpi')}. A site's MPI: load its module, install '.[mpi]', "
         "and name its launcher (--launcher; in slurm/config.yaml: launcher). docs/cluster.md tells which fits which"
     )
     if not words or shutil.which(words[0]) is None:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fewphoton.commands.finding import Finding, answer_of, last_lines
+from fewphoton.errors import installation_of
 from fewphoton.io.machine_memory import available_memory_bytes, filesystem_in_memory, machine_memory_bytes
 
 _SLURM_COMMANDS = ("sbatch", "srun", "squeue", "scancel", "sinfo", "scontrol")
@@ -29,7 +30,7 @@ def find_slurm(timeout_s: float) -> Finding:
         )
         return Finding("slurm", "missing", (f"no {', '.join(absent)} on PATH",), use, remedy)
     if find_spec("snakemake_executor_plugin_slurm") is None:
-        remedy = "pip install -e '.[workflow]' in the clone"
+        remedy = installation_of("workflow")
         return Finding("slurm", "missing", ("no snakemake-executor-plugin-slurm in this Python",), use, remedy)
     status, output, errors = answer_of(["sinfo", "--noheader", "--format=%P|%a|%l|%D|%c|%m|%G"], timeout_s)
     if status != 0 or not output:

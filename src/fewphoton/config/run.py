@@ -23,6 +23,7 @@ from fewphoton.config.separation import (
     VetoConfig,
 )
 from fewphoton.config.single_particles import SingleParticlesConfig
+from fewphoton.config.sweep_values import Sweep
 
 
 class StagesConfig(Section):
@@ -56,9 +57,6 @@ class StagesConfig(Section):
     """Rotation errors and correlations with the truth, of snapshots."""
 
 
-Grid = dict[str, list[int | float | str]]
-
-
 class RunConfig(Section):
     """A run: datasets, stages, sweep."""
 
@@ -68,6 +66,8 @@ class RunConfig(Section):
     """Headline of the report."""
     data_dir: Path | None = None
     """Folder with local copies of public data sets; the environment variable FEWPHOTON_DATA names it as well."""
+    parquet: bool = False
+    """Write the tables of metrics as Parquet too, with typed columns; needs the extra `parquet`."""
     datasets: dict[Name, DatasetConfig] = Field(default_factory=dict)
     """Datasets by name; every stage runs on every dataset."""
     ankylography: AnkylographyConfig | None = None
@@ -76,10 +76,11 @@ class RunConfig(Section):
     """Optional: single particles, from frames to densities."""
     stages: StagesConfig = StagesConfig()
     """Parameters of the stages."""
-    sweep: Grid | dict[Name, Grid] = Field(default_factory=dict)
-    """Lists of values for parameters of stages, as `stage.key: [values]`; all combinations run. Several such sections
-    under names of their own run the combinations of each, and curves are drawn together by section; all of them must
-    name the same parameters."""
+    sweep: Sweep = Field(default_factory=dict)
+    """Values for parameters of stages; all combinations run. `stage.key: [values]` lists them, `stage.key: {first: 20,
+    last: 320, number: 5, spacing: geometric}` and `stage.key: {first: 1, last: 3}` are ranges, and `stage.key,
+    stage.key: [[value, value], ...]` lets several change together. Several such sections under names of their own run
+    the combinations of each, and curves are drawn together by section; all of them must name the same parameters."""
     figures: Literal["all", "summary"] = "all"
     """Draw the figures of every point, or only those that show the whole run (for sweeps of many points)."""
     published: Path | None = None

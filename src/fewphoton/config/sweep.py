@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from fewphoton.config.sweep_values import Grid, parameter_names, rows_of
 
 if TYPE_CHECKING:
     from fewphoton.config.run import RunConfig
@@ -95,7 +97,7 @@ def sweep_grids(run: RunConfig) -> dict[str, list[SweepPoint]]:
     named: dict[str, Any] = {ALL: run.sweep}
     if run.sweep and all(isinstance(section, dict) for section in run.sweep.values()):
         named = dict(run.sweep)
-    parameters = [sorted(grid) for grid in named.values()]
+    parameters = [sorted(itertools.chain(*map(parameter_names, grid))) for grid in named.values()]
     if any(found != parameters[0] for found in parameters):
         raise ValueError(
             "sweep: all sections must name the same parameters; found " + " and ".join(map(str, parameters))
@@ -137,23 +139,35 @@ def drawn_axes(points: Sequence[SweepPoint], several_datasets: bool) -> tuple[st
     return places[0], places[1], places[2] if len(places) > 2 else None
 
 
-def _grid_points(run: RunConfig, grid: Mapping[str, list[int | float | str]]) -> Iterator[SweepPoint]:
+def _grid_points(run: RunConfig, grid: Grid) -> Iterator[SweepPoint]:
     """Yield all combinations of a grid."""
-    axes = []
+    known = [f"{stage}.{key}" for stage in ORDER for key in _parameters(run, stage)]
+    axes: list[list[tuple[tuple[str, str, int | float | str], ...]]] = []
+    seen: set[str] = set()
     for name, values in grid.items():
-        stage, _, key = name.partition(".")
-        known = [f"{s}.{k}" for s in ORDER for k in _parameters(run, s)]
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"stages that can be swept: {', '.join(ORDER)}"
-            raise ValueError(f"sweep: {name!r} is no parameter of a stage that runs; {hint}")
-        # Compared as texts as well: 5 and "5" differ, yet would share a folder.
-        if not values or len(set(values)) != len(values) or len({str(value) for value in values}) != len(values):
-            raise ValueError(f"sweep: {name} needs a list of different values, found {values}")
-        axes.append([(stage, key, value) for value in values])
-    axes.sort(key=lambda axis: (ORDER.index(axis[0][0]), axis[0][1]))
+        names = parameter_names(name)
+        for each in names:
+            if each not in known:
+                near = difflib.get_close_matches(each, known, n=1, cutoff=0.4)
+                hint = f"did you mean {near[0]!r}?" if near else f"stages that can be swept: {', '.join(ORDER)}"
+                raise ValueError(f"sweep: {each!r} is no parameter of a stage that runs; {hint}")
+            if each in seen:
+                raise ValueError(f"sweep: {each} is named twice")
+            seen.add(each)
+        places = [each.split(".", 1) for each in names]
+        axes.append(
+            [
+                tuple((stage, key, value) for (stage, key), value in zip(places, row, strict=True))
+                for row in rows_of(name, values)
+            ]
+        )
+    axes.sort(key=lambda axis: min(map(_place, axis[0])))
     for combination in itertools.product(*axes):
-        yield SweepPoint(tuple(combination))
+        yield SweepPoint(tuple(sorted(itertools.chain(*combination), key=_place)))
+
+
+def _place(item: tuple[str, str, int | float | str]) -> tuple[int, str]:
+    return ORDER.index(item[0]), item[1]
 
 
 def _parameters(run: RunConfig, stage: str) -> tuple[str, ...]:

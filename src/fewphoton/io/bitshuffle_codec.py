@@ -84,22 +84,30 @@ def decodes(item: h5py.Dataset) -> bool:
     """Tell whether chunks of a dataset can be decoded here: one frame a chunk, bitshuffle-LZ4 alone, native bytes."""
     if item.chunks is None or item.chunks != (1, *item.shape[1:]) or item.external or item.is_virtual:
         return False
-    plist = item.id.get_create_plist()
-    if plist.get_nfilters() != 1 or bitshuffle_library() is None or not item.dtype.isnative:
-        return False
-    code, _, options, _ = plist.get_filter(0)
-    return bool(code == _FILTER and len(options) > 4 and options[4] == _LZ4)
+    return _codec(item) == _LZ4 and bool(item.dtype.isnative)
 
 
 def is_packed_in_blocks(item: h5py.Dataset) -> bool:
     """Tell whether chunks of a dataset are bitshuffled and then compressed, by that filter alone."""
-    if item.chunks is None or bitshuffle_library() is None:
-        return False
+    return item.chunks is not None and _codec(item) in (_LZ4, _ZSTD)
+
+
+def _codec(item: h5py.Dataset) -> int | None:
+    """Return what compresses bitshuffled chunks; None where other filters are involved, or the library is not there."""
     plist = item.id.get_create_plist()
-    if plist.get_nfilters() != 1:
-        return False
+    if plist.get_nfilters() != 1 or bitshuffle_library() is None:
+        return None
     code, _, options, _ = plist.get_filter(0)
-    return bool(code == _FILTER and len(options) > 4 and options[4] in (_LZ4, _ZSTD))
+    return int(options[4]) if code == _FILTER and len(options) > 4 else None
+
+
+def packed_chunk(item: h5py.Dataset, corner: tuple[int, ...]) -> bytes | None:
+    """Return the bytes of a chunk; None where it was never written, or was stored without its filters."""
+    try:
+        skipped_filters, packed = item.id.read_direct_chunk(corner)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return None if skipped_filters else packed
 
 
 def check_chunk(packed: bytes, n_elements: int, itemsize: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewphoton.errors import InputFileError
-from fewphoton.io.hdf5 import dataset, opened
+from fewphoton.io.hdf5 import dataset, holds_rows, opened
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +99,7 @@ def _certainty(file: h5py.File, n_frames: int) -> tuple[NDArray[np.float64] | No
     if "probabilities" not in file:
         return None, None
     stored = dataset(file, "probabilities/prob", shape=(n_frames,))
-    each = h5py.check_vlen_dtype(stored.dtype)
-    if each is None or np.dtype(each).kind != "f":
+    if not holds_rows(stored, "f"):
         raise InputFileError(
             file.filename, "is no list of numbers a frame", where="probabilities/prob", found=stored.dtype
         )

@@ -122,6 +122,10 @@ class CheckpointFile:
             for name, values in (memory or {}).items():
                 store(kept, name, values)
 
+    def unusable(self, what: str) -> InputFileError:
+        """Return the error of records or memory that were read, but are not what a stage keeps there."""
+        return InputFileError(self.path, what, where="records or memory", remedy="Remove the checkpoint to start anew")
+
     def remove(self) -> None:
         """Remove the file, if it is there."""
         try:

@@ -15,7 +15,7 @@ import numpy as np
 from fewphoton.data import PhotonFrames
 from fewphoton.errors import DataError, InputFileError
 from fewphoton.io.emc_binary import join_counts, split_counts
-from fewphoton.io.hdf5 import created, dataset, opened
+from fewphoton.io.hdf5 import created, dataset, holds_rows, opened
 
 _ROWS = ("place_ones", "place_multi", "count_multi")
 
@@ -66,8 +66,7 @@ class EmcHdf5Reader:
             self.n_frames = len(dataset(file, "place_ones", shape=(None,)))
             for name in _ROWS:
                 item = dataset(file, name, shape=(self.n_frames,))
-                rows = h5py.check_vlen_dtype(item.dtype)
-                if rows is None or np.dtype(rows).kind not in "iu":
+                if not holds_rows(item, "iu"):
                     raise InputFileError(
                         path, "has the wrong type", where=name, expected="rows of integers", found=item.dtype
                     )

@@ -55,12 +55,10 @@ def read_cbf_geometry(path: Path | str) -> Geometry:
     InputFileError
         If FabIO cannot read the file, or a field is missing.
     """
+    image = open_image(path)
     try:
-        image = open_image(path)
         header = str(image.header.get("_array_data.header_contents", ""))
         shape = (int(image.shape[0]), int(image.shape[1]))
-    except InputFileError:
-        raise
     except Exception as error:  # FabIO's readers raise whatever their format's parser meets
         raise InputFileError(path, f"FabIO cannot read it: {error}") from error
     values: dict[str, list[float]] = {}

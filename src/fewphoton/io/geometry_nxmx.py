@@ -70,9 +70,13 @@ def _number(item: h5py.Dataset) -> float:
     return value
 
 
+def _word(item: h5py.Dataset, name: str, default: str) -> str:
+    found = item.attrs.get(name, default)
+    return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+
+
 def _quantity(item: h5py.Dataset, units: dict[str, float], default: str) -> float:
-    unit = item.attrs.get("units", default)
-    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
+    unit = _word(item, "units", default)
     if unit not in units:
         raise InputFileError(
             item.file.filename, "has an unknown unit", where=item.name, expected=", ".join(units), found=unit
@@ -154,8 +158,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
     turn, shift = np.eye(3), _offset(item)
     place = item
     for _ in range(_MAX_CHAIN):
-        target = place.attrs.get("depends_on", ".")
-        target = target.decode(errors="replace") if isinstance(target, bytes) else str(target)
+        target = _word(place, "depends_on", ".")
         if target in (".", ""):
             return turn, shift
         parent = place.parent
@@ -173,8 +176,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def _angle_deg(item: h5py.Dataset) -> float:
-    unit = item.attrs.get("units", "deg")
-    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
+    unit = _word(item, "units", "deg")
     return float(np.rad2deg(_number(item))) if unit.startswith("rad") else _number(item)
 
 

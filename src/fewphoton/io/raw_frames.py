@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fewphoton.data import FrameTable
 from fewphoton.errors import DataError, InputFileError
-from fewphoton.io.bitshuffle_codec import decode_chunk, decodes
+from fewphoton.io.bitshuffle_codec import decode_chunk, decodes, packed_chunk
 from fewphoton.io.hdf5 import opened
 from fewphoton.io.image_files import load_array, open_image
 from fewphoton.io.raw_hdf5 import find_frames, frame_columns, read_slice, stack_shape, write_raw_frames
@@ -71,12 +71,9 @@ class _Hdf5Source:
         if not self._decodes:
             frame = self.read(number, number + 1)[0]
             return lambda: frame
-        try:
-            skipped_filters, packed = self._item.id.read_direct_chunk((number, 0, 0))
-        except (OSError, ValueError, RuntimeError):
-            # A chunk that was never written: HDF5 knows its fill value.
-            skipped_filters, packed = 1, b""
-        if skipped_filters:
+        packed = packed_chunk(self._item, (number, 0, 0))
+        if packed is None:
+            # HDF5 knows the fill value of a chunk that was never written.
             frame = self._through_hdf5(number, number + 1)[0]
             return lambda: frame
 

@@ -80,8 +80,10 @@ class SparseFileReader:
         self._group = group
         self._ptr = dataset(group, "frame_ptr", kind="iu", shape=(None,))[()].astype(np.int64)
         n_frames = len(self._ptr) - 1
-        n_hits = int(self._ptr[-1]) if n_frames >= 0 else -1
-        if n_frames < 1 or self._ptr[0] != 0 or (np.diff(self._ptr) < 0).any():
+        if n_frames < 1:
+            raise InputFileError(group.file.filename, "holds no frames", where=f"{group.name}/frame_ptr")
+        n_hits = int(self._ptr[-1])
+        if self._ptr[0] != 0 or (np.diff(self._ptr) < 0).any():
             raise InputFileError(group.file.filename, "frame_ptr does not rise from 0", where=f"{group.name}/frame_ptr")
         self._index = dataset(group, "index", kind="iu", shape=(n_hits,))
         self._intensity = dataset(group, "intensity", kind="iuf", shape=(n_hits,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from fewphoton.errors import ConfigError
+from fewphoton.errors import ConfigError, installation_of
 
 
 def finufft_library() -> Any:
@@ -21,5 +21,5 @@ def finufft_library() -> Any:
     except ImportError as error:
         raise ConfigError(
             "sums over particles and position grids are non-uniform Fourier transforms: "
-            "pip install -e '.[particles]' in the clone brings finufft"
+            f"{installation_of('particles')} brings finufft"
         ) from error

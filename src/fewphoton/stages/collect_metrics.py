@@ -9,6 +9,7 @@ from typing import Any
 from fewphoton.config import CollectMetricsConfig
 from fewphoton.errors import ConfigError
 from fewphoton.io.metrics import read_metrics, write_table
+from fewphoton.io.parquet_table import write_parquet
 from fewphoton.io.provenance import provenance_of, record_digest
 from fewphoton.stages.contract import Context, path_field
 
@@ -49,6 +50,7 @@ class Outputs:
     """What the stage writes."""
 
     table: Path = path_field("table (CSV)")
+    parquet: Path | None = path_field("the same table with typed columns (Parquet)", optional=True)
 
 
 def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context: Context) -> None:
@@ -60,6 +62,8 @@ def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context:
         If files and rows do not match in number.
     InputFileError
         If a file cannot be read, or a result file holds no provenance.
+    MissingLibraryError
+        If Parquet is wanted and PyArrow is not installed.
     """
     n_rows = len(config.columns)
     further, results = _rounds(inputs.more_metrics, n_rows), _rounds(inputs.results, n_rows)
@@ -89,6 +93,8 @@ def run(inputs: Inputs, outputs: Outputs, config: CollectMetricsConfig, context:
             records = [provenance_of(files[number]) for files in results]
             row["provenance_sha256"] = record_digest(columns, config.parameters_of(number), records)
         rows.append(row)
+    if outputs.parquet is not None:
+        write_parquet(outputs.parquet, rows)
     write_table(outputs.table, rows)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fewphoton.config.pose_estimation import MatchPatternsConfig
 from fewphoton.data.rotation_group import n_rotations, spacing_deg
-from fewphoton.errors import ConfigError, InputFileError
+from fewphoton.errors import ConfigError
 from fewphoton.io.emc_checkpoint import CheckpointFile
 from fewphoton.io.machine_memory import machine_memory_bytes
 from fewphoton.io.metrics import write_metrics, write_table
@@ -164,9 +164,4 @@ def _resumed(file: CheckpointFile, task: PoseTask) -> MatchState | None:
             tuple(MatchRecord(**record) for record in found.records),
         )
     except (KeyError, TypeError) as error:
-        raise InputFileError(
-            file.path,
-            f"belongs to another version: {error}",
-            where="records or memory",
-            remedy="Remove the checkpoint to start anew",
-        ) from error
+        raise file.unusable(f"belongs to another version: {error}") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fewphoton.config.pose_estimation import RefinePosesConfig
-from fewphoton.errors import GeometryError, InputFileError
+from fewphoton.errors import GeometryError
 from fewphoton.io.emc_checkpoint import CheckpointFile
 from fewphoton.io.metrics import write_metrics, write_table
 from fewphoton.io.orientation_files import read_orientation_file, write_orientation_file
@@ -162,15 +162,8 @@ def _resumed(file: CheckpointFile, n_frames: int, device: torch.device) -> Refin
             candidates,
         )
     except (KeyError, TypeError) as error:
-        raise _unusable(file, f"belongs to another version: {error}") from error
-    if (
-        state.quaternion.shape != (n_frames, 4)
-        or state.fluence.shape != state.value.shape
-        or len(state.value) != n_frames
-    ):
-        raise _unusable(file, f"holds {len(state.quaternion)} poses for {n_frames} frames")
+        raise file.unusable(f"belongs to another version: {error}") from error
+    shapes = state.quaternion.shape, state.fluence.shape, state.value.shape
+    if shapes != ((n_frames, 4), (n_frames,), (n_frames,)):
+        raise file.unusable(f"holds {len(state.quaternion)} poses for {n_frames} frames")
     return state
-
-
-def _unusable(file: CheckpointFile, what: str) -> InputFileError:
-    return InputFileError(file.path, what, where="records or memory", remedy="Remove the checkpoint to start anew")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from fewphoton.errors import MissingLibraryError
+from fewphoton.errors import MissingLibraryError, installation_of
 
 
 def require_torch(stage: str) -> None:
@@ -17,6 +17,6 @@ def require_torch(stage: str) -> None:
     """
     if importlib.util.find_spec("torch") is None:
         raise MissingLibraryError(
-            f"{stage} needs PyTorch: pip install -e '.[xrai]' in the clone; builds for other accelerators, and a "
-            "smaller one without any, are at https://pytorch.org/get-started"
+            f"{stage} needs PyTorch: {installation_of('xrai')}; builds for other accelerators, and a smaller one "
+            "without any, are at https://pytorch.org/get-started"
         )
