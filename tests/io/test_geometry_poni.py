@@ -1,5 +1,7 @@
 """pyFAI itself is the judge: pixel positions and angles of random .poni files."""
 
+import re
+
 import numpy as np
 import pytest
 from pyFAI.detectors import Detector as PyfaiDetector
@@ -54,6 +56,31 @@ def test_version_1_files_need_the_frame_shape(tmp_path):
     np.testing.assert_allclose(panel.corner_m, [0.004, -0.002, 0.1])
     with pytest.raises(InputFileError, match="max_shape"):
         read_geometry(path)
+
+
+def saved_by_name(integrator, folder):
+    """Save without pixel sizes, as pyFAI did before version 2.1 of the format."""
+    path = folder / "named.poni"
+    integrator.save(str(path))
+    path.write_text(re.sub(r'"pixel[12]": [^,]+, ', "", path.read_text()))
+    assert "pixel" not in path.read_text()
+    return path
+
+
+@pytest.mark.parametrize("name", ["Pilatus1M", "Eiger2CdTe_500k", "Jungfrau1M"])
+def test_detectors_told_by_their_names_are_pyfais(tmp_path, name):
+    theirs = AzimuthalIntegrator(0.1, 0.02, 0.03, 0.1, 0.2, 0.3, detector=name, wavelength=1e-10)
+    ours = read_geometry(saved_by_name(theirs, tmp_path)).detector
+    assert ours.frame_shape == theirs.detector.max_shape
+    z, y, x = theirs.calc_pos_zyx(corners=False)
+    centres = ours.pixel_centres_m().reshape(*ours.frame_shape, 3)
+    np.testing.assert_allclose(centres, np.stack([-x, y, z], axis=-1), atol=1e-7)
+
+
+def test_a_detector_that_is_not_known_by_name_is_refused(tmp_path):
+    path = saved_by_name(AzimuthalIntegrator(0.1, 0, 0, detector="Titan", wavelength=1e-10), tmp_path)
+    with pytest.raises(InputFileError, match=r"\(Titan\) without pixel size.*Save it with pyFAI as a generic Detector"):
+        read_geometry(path, (2048, 2048))
 
 
 @pytest.mark.parametrize(

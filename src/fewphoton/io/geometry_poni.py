@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fewphoton.data import Beam, Detector, Panel
 from fewphoton.data.orientations import rotation_about_axis
+from fewphoton.data.pixel_detectors import pixel_detector
 from fewphoton.errors import InputFileError
 from fewphoton.io.geometry_yaml import Geometry
 from fewphoton.io.parsed_text import parsed_json
@@ -33,12 +34,12 @@ def read_poni(path: Path | str, frame_shape: tuple[int, int] | None) -> Geometry
     path : Path or str
         File.
     frame_shape : tuple of int or None
-        `(n_slow, n_fast)`; used where the file holds no ``max_shape``.
+        `(n_slow, n_fast)`; used where the file holds no ``max_shape`` and its detector is not known by name.
 
     Raises
     ------
     InputFileError
-        If a field is missing, or pixel size or shape are known to pyFAI only by the detector's name.
+        If a field is missing, or pixel size or shape are told by the name of a detector that is not known here.
     """
     fields = _fields(path)
     missing = [name for name in _NEEDED if name not in fields]
@@ -47,8 +48,9 @@ def read_poni(path: Path | str, frame_shape: tuple[int, int] | None) -> Geometry
     try:
         values = {name: float(fields[name]) for name in _NEEDED}
         config = parsed_json(fields.get("Detector_config", "{}"), path, "Detector_config")
-        sizes = [config.get(f"pixel{n}", fields.get(f"PixelSize{n}")) for n in (1, 2)]
-        shape = config.get("max_shape") or frame_shape
+        size_m, own_shape = pixel_detector(fields.get("Detector", "")) or (None, None)
+        sizes = [config.get(f"pixel{n}", fields.get(f"PixelSize{n}", size_m)) for n in (1, 2)]
+        shape = config.get("max_shape") or own_shape or frame_shape
         orientation = int(config.get("orientation") or _DEFAULT_ORIENTATION)
     except (ValueError, AttributeError) as error:
         raise InputFileError(path, f"cannot be read as a .poni file: {error}") from error
@@ -56,7 +58,7 @@ def read_poni(path: Path | str, frame_shape: tuple[int, int] | None) -> Geometry
         raise InputFileError(
             path,
             f"names its detector ({fields.get('Detector', 'unknown')}) without pixel size or shape",
-            expected="pixel1, pixel2 and max_shape in Detector_config",
+            expected="pixel1, pixel2 and max_shape in Detector_config, or a Pilatus, Eiger, Jungfrau or Lambda",
             remedy="Save it with pyFAI as a generic Detector, or convert it to our .yaml",
         )
     if orientation not in _REVERSED:
