@@ -52,9 +52,12 @@ def _timeless(path: Path) -> bytes | list[dict[str, object]]:
     rows: list[dict[str, Any]] = [read_metrics(path)] if path.suffix == ".json" and "found" not in path.stem else []
     if path.suffix == ".csv":
         rows = [dict(row) for row in read_table(path)]
+    if path.suffix == ".stream":
+        # CrystFEL's programs want whole paths of the peaks there.
+        return path.read_bytes().replace(str(path.parent).encode(), b"")
     if not rows:
         return path.read_bytes()
-    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
+    return [{name: value for name, value in row.items() if "second" not in name} for row in rows]
 
 
 _FRAMES = {"frames": "frames.h5", "metrics": "count.json"}
