@@ -35,6 +35,8 @@ SCRIPT = ROOT / "scripts" / "local_slurm.sh"
 LINE = ("snakemake", "--profile", "slurm", "--configfile", "config/silicon_sweep.yaml")
 RESULTS = Path("results/silicon_sweep")
 COMPARED = ("volume.h5", "orientations.h5")
+TIMED = ("second", "slowest_to_mean_rank")
+"""What names of columns hold that tell time, or ratios of times."""
 MEGABYTES_OF_A_NODE = 32_000
 HEADINGS = ("photons per frame", "seed", "frames within 1°, %", "R high-low", "with shuffled angles", "same bytes")
 
@@ -112,7 +114,7 @@ class Run:
     def table(self) -> list[dict[str, str]]:
         """The table of metrics without what tells time."""
         rows = read_table(self.folder / RESULTS / "metrics.csv")
-        return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
+        return [{name: value for name, value in row.items() if not any(word in name for word in TIMED)} for row in rows]
 
     def point_folder(self, row: dict[str, str]) -> Path:
         point = JOIN.join(f"{name}~{row[name]}" for name in ("thin.photons_per_frame", "thin.seed"))

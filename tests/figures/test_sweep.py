@@ -7,7 +7,7 @@ from fewphoton.figures import sweep
 ROWS = [
     {"photons": "96", "set": "a", "r": "0.2", "r_chance": "0.6", "f": "0.9"},
     {"photons": "8", "set": "a", "r": "0.5", "r_chance": "0.6", "f": ""},
-    {"photons": "8", "set": "a", "r": "0.3", "r_chance": "0.6", "f": "0.1"},
+    {"photons": "8", "set": "a", "r": "0.3", "r_chance": "0.8", "f": "0.1"},
     {"photons": "8", "set": "b", "r": "0.1", "r_chance": "0.7", "f": "0.4"},
 ]
 
@@ -25,7 +25,8 @@ def test_series_and_chance():
     figure = sweep.draw(ROWS, "photons", ["r", "f"], chance={"r": "r_chance", "f": "not_there"}, series="set")
     left, right = figure.axes
     dashed = [line for line in left.lines if line.get_linestyle() == "--"]
-    np.testing.assert_allclose([line.get_ydata()[0] for line in dashed], [0.6, 0.7])
+    np.testing.assert_allclose(dashed[0].get_data(), [[8, 96], [0.7, 0.6]])
+    np.testing.assert_allclose(dashed[1].get_data(), [[8], [0.7]])
     assert not [line for line in right.lines if line.get_linestyle() == "--"]
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["a", "b", "chance"]
 

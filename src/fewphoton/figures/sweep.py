@@ -170,11 +170,15 @@ def _spans_decades(places: NDArray[np.float64]) -> bool:
     return bool(known.size and known.min() > 0 and known.max() / known.min() >= 5 and len(np.unique(known)) <= 6)
 
 
+def _means(places: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[float]]:
+    at = np.unique(places[np.isfinite(places)])
+    known = [values[(places == place) & np.isfinite(values)] for place in at]
+    return at, [float(np.mean(found)) if found.size else np.nan for found in known]
+
+
 def _draw_line(axes: Axes, places: NDArray[np.float64], values: NDArray[np.float64], index: int, label: str) -> None:
     """Points at every row, a line through their mean where a place has several (other swept values, seeds)."""
-    at = np.unique(places[np.isfinite(places)])
-    means = [float(np.mean(v)) if (v := values[(places == p) & np.isfinite(values)]).size else np.nan for p in at]
-    axes.plot(at, means, color=style.colour(index), zorder=2)
+    axes.plot(*_means(places, values), color=style.colour(index), zorder=2)
     axes.plot(
         places,
         values,
@@ -188,9 +192,8 @@ def _draw_line(axes: Axes, places: NDArray[np.float64], values: NDArray[np.float
 
 
 def _draw_chance(axes: Axes, places: NDArray[np.float64], level: NDArray[np.float64], index: int | None) -> None:
-    order = np.argsort(places, kind="stable")
     colour = style.QUIET if index is None else style.colour(index)
-    axes.plot(places[order], level[order], linestyle=(0, (4, 3)), linewidth=0.9, color=colour, zorder=1)
+    axes.plot(*_means(places, level), linestyle=(0, (4, 3)), linewidth=0.9, color=colour, zorder=1)
 
 
 def _draw_legend(axes: Axes, with_chance: bool, title: str | None) -> None:
