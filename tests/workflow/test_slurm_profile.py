@@ -49,3 +49,16 @@ def test_points_keep_their_names_on_the_way_to_a_job():
     for point in sweep_points(RunConfig.model_validate(content)):
         job = TargetSpec("reconstruct", {"dataset": "tiles", "point": point.folder})
         assert parse_target_jobs_cli_args(encode_target_jobs_cli_args([job])) == [job]
+
+
+def test_a_large_dataset_is_counted_by_as_many_jobs_as_wanted(tmp_path):
+    """A million frames make tens of jobs, not one and not thousands."""
+    content = small_run() | {"sweep": {"collapse.n_frames": [2]}, "figures": "summary"}
+    content["datasets"]["tiles"]["simulate"]["frames_per_batch"] = 50_000
+    content["stages"]["count_photons"]["jobs"] = 24
+    config = tmp_path / "large.yaml"
+    config.write_text(yaml.safe_dump(content))
+    plan = run("snakemake", *SLURM, "--directory", str(tmp_path), "--configfile", str(config), "--dry-run").stdout
+    jobs = dict(line.split() for line in plan.split("Job stats:")[1].splitlines()[3:] if len(line.split()) == 2)
+    assert (jobs["count_photons_of_a_part"], jobs["join_photons"]) == ("24", "1")
+    assert int(jobs["total"]) < 60

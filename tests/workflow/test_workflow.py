@@ -56,7 +56,7 @@ def small_run() -> dict:
         "parquet": True,
         "datasets": {"tiles": {"simulate": simulation, "reference": reference}},
         "stages": {
-            "count_photons": {"fit_frames": 200},
+            "count_photons": {"fit_frames": 200, "jobs": 2},
             "reconstruct": {
                 "grid": {"voxels_per_cell": 4, "n_voxels": 61},
                 "axis_margin_pixels": 2,

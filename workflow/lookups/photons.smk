@@ -1,4 +1,6 @@
-"""Inputs of count_photons."""
+"""Inputs of count_photons, and the jobs that share its frames."""
+
+N_COUNTING_JOBS = RUN.stages.count_photons.jobs
 
 
 def raw_inputs(wildcards):
@@ -16,3 +18,20 @@ def raw_inputs(wildcards):
 def raw_patterns(wildcards, input):
     dataset = RUN.datasets[wildcards.dataset]
     return [input.raw] if dataset.simulate else list(dataset.raw.files)
+
+
+def calibration_words(wildcards, input):
+    return f"--calibration {input.calibration}" if "calibration" in input.keys() else ""
+
+
+def part_of_counting(wildcards):
+    """Return the parameters of one of the jobs that share the frames, as JSON."""
+    section = parameters_at("count_photons", wildcards.point, wildcards.dataset)
+    return json.dumps(section | {"job": int(wildcards.part)})
+
+
+def counted_parts(ending):
+    return [
+        f"{RESULTS}/{{dataset}}/count_photons/{{point}}/parts/{part}.{ending}"
+        for part in range(N_COUNTING_JOBS)
+    ]

@@ -12,7 +12,7 @@ rule count_photons:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/count_photons/{{point}}.tsv"
     wildcard_constraints:
-        dataset=only(COUNTED),
+        dataset=only(COUNTED if N_COUNTING_JOBS == 1 else []),
     conda:
         "../../envs/core.yaml"
     threads: 2
@@ -22,15 +22,65 @@ rule count_photons:
     params:
         config=section_of("count_photons"),
         patterns=raw_patterns,
-        calibration=lambda wildcards, input: (
-            f"--calibration {input.calibration}"
-            if "calibration" in input.keys()
-            else ""
-        ),
+        calibration=calibration_words,
     shell:
         "fewphoton count-photons --raw {params.patterns:q} --geometry {input.geometry} {params.calibration} "
         "--frames {output.frames} --metrics {output.metrics} --threads {threads} "
         "--config-json {params.config:q} 2> {log}"
+
+
+rule count_photons_of_a_part:
+    input:
+        unpack(raw_inputs),
+    output:
+        frames=temp(f"{RESULTS}/{{dataset}}/count_photons/{{point}}/parts/{{part}}.h5"),
+        metrics=temp(
+            f"{RESULTS}/{{dataset}}/count_photons/{{point}}/parts/{{part}}.json"
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/count_photons/{{point}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/count_photons/{{point}}/{{part}}.tsv"
+    wildcard_constraints:
+        dataset=only(COUNTED),
+        part=r"\d+",
+    conda:
+        "../../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        config=part_of_counting,
+        patterns=raw_patterns,
+        calibration=calibration_words,
+    shell:
+        "fewphoton count-photons --raw {params.patterns:q} --geometry {input.geometry} {params.calibration} "
+        "--frames {output.frames} --metrics {output.metrics} --threads {threads} "
+        "--config-json {params.config:q} 2> {log}"
+
+
+rule join_photons:
+    input:
+        parts=counted_parts("h5"),
+        metrics=counted_parts("json"),
+    output:
+        frames=f"{RESULTS}/{{dataset}}/count_photons/{{point}}/frames.h5",
+        metrics=f"{RESULTS}/{{dataset}}/count_photons/{{point}}/metrics.json",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/join_photons/{{point}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/join_photons/{{point}}.tsv"
+    wildcard_constraints:
+        dataset=only(COUNTED if N_COUNTING_JOBS > 1 else []),
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    shell:
+        "fewphoton join-photons --parts {input.parts} --part-metrics {input.metrics} --frames {output.frames} "
+        "--metrics {output.metrics} 2> {log}"
 
 
 rule collapse:

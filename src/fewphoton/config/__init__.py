@@ -15,6 +15,7 @@ from fewphoton.config.frames import (
     CollectMetricsConfig,
     CountPhotonsConfig,
     ImportScanConfig,
+    JoinPhotonsConfig,
     SplitConfig,
     ThinConfig,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "ImportScanConfig",
     "ImportSparseConfig",
     "IntegrateSpotsConfig",
+    "JoinPhotonsConfig",
     "MatchPatternsConfig",
     "RawSource",
     "ReconstructConfig",

@@ -51,6 +51,21 @@ class CountPhotonsConfig(Section):
     """Rotation in one exposure where the files do not hold angles."""
     chunk_frames: int = Field(default=256, ge=1)
     """Raw frames read at a time; fewer where they would take more than 256 MiB. It does not change the result."""
+    jobs: int = Field(default=1, ge=1)
+    """Jobs that share the frames of a dataset, each with an equal part of them. It does not change the result."""
+    job: int | None = Field(default=None, ge=0)
+    """Which of the jobs this is, from 0: the workflow sets it, and `join-photons` joins their parts. None: the frames
+    are counted in one go."""
+
+    @model_validator(mode="after")
+    def _is_one_of_the_jobs(self) -> CountPhotonsConfig:
+        if self.job is not None and self.job >= self.jobs:
+            raise ValueError(f"job {self.job} is none of {self.jobs} jobs, which are counted from 0")
+        return self
+
+
+class JoinPhotonsConfig(Section):
+    """Parts of a dataset, counted by several jobs, made one; there is nothing to choose."""
 
 
 class CollapseConfig(Section):

@@ -29,6 +29,7 @@ STAGES = (
     Stage("describe-crystal", "check cell, space group and UB matrix and write them for other stages"),
     Stage("import-scan", "turn a sparse rotation scan (row, column, intensity lists) into photon frames"),
     Stage("count-photons", "turn raw ADU into photon frames: offset, gain, threshold, bad pixels, bad frames"),
+    Stage("join-photons", "join the photon frames that several jobs counted of one dataset"),
     Stage("select-patterns", "find hits and patterns of one particle by their features"),
     Stage("split", "keep the even or the odd exposures"),
     Stage("collapse", "sum successive frames of a batch, by number or by angle"),

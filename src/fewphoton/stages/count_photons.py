@@ -167,10 +167,15 @@ def _chunks(
 ) -> Generator[tuple[slice, NDArray[Any]], None, None]:
     """Yield frame numbers and frames `(k, n_pixels)`; a thread reads one chunk ahead, so that decoding overlaps."""
     size = _chunk_frames(raw, config)
-    starts = list(range(0, raw.n_frames, size))
+    first, last = 0, raw.n_frames
+    if config.job is not None:
+        first, last = (raw.n_frames * number // config.jobs for number in (config.job, config.job + 1))
+    starts = list(range(first, last, size))
+    if not starts:
+        return
 
     def read(start: int) -> NDArray[Any]:
-        parts = [frames for _, frames in raw.chunks(size, start, start + size)]
+        parts = [frames for _, frames in raw.chunks(size, start, min(start + size, last))]
         return native(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
     with ThreadPoolExecutor(1) as pool:
@@ -244,17 +249,25 @@ def _count(
             bright = counted.photons.totals() > prepared.limit
             shifted = np.abs(probe.shifts(values)) > config.max_shift_sigma
             tally.add(writer, counted, bright, shifted)
-    if tally.n_kept == 0:
-        raise DataError(
-            f"every frame was rejected ({tally.n_shifted} for a shifted level, {tally.n_bright} for their photon "
-            "total); check the calibration"
-        )
+    if tally.n_kept == 0 and config.job is None:
+        raise no_frame_was_kept(tally.n_shifted, tally.n_bright)
     if tally.rejected_index:
         listed = ", ".join(map(str, tally.rejected_index[:10])) + (" ..." if len(tally.rejected_index) > 10 else "")
         context.say(f"{len(tally.rejected_index)} frames were rejected, read with a wrong offset: {listed}")
-    silent = silent_pixels(tally.photons_of_pixel, detector.frame_shape, prepared.calibration.usable)
+    silent = np.zeros(detector.n_pixels, dtype=bool)
+    if config.job is None:
+        # Of a part, too few photons may be known to tell silence.
+        silent = silent_pixels(tally.photons_of_pixel, detector.frame_shape, prepared.calibration.usable)
     writer.set_mask(prepared.calibration.unusable | silent)
     return {**tally.metrics(), **_calibration_metrics(prepared, silent, config)}
+
+
+def no_frame_was_kept(n_shifted: int, n_bright: int) -> DataError:
+    """Return the error of counts of which nothing is left."""
+    return DataError(
+        f"every frame was rejected ({n_shifted} for a shifted level, {n_bright} for their photon total); check the "
+        "calibration"
+    )
 
 
 def _calibration_metrics(
