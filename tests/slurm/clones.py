@@ -60,7 +60,8 @@ class Clone:
             reconstruct={"nodes": 2},
             groups={
                 "simulate_rotation": "frames",
-                "count_photons": "frames",
+                "count_photons_of_a_part": "frames",
+                "join_photons": "frames",
                 "collapse": "frames",
                 "simulate_reference": "reference",
                 "assemble": "reference",
