@@ -264,16 +264,13 @@ def read_cxi_peaks(path: Path | str, result: str = RESULT) -> tuple[PeakTable, i
     Raises
     ------
     InputFileError
-        If a dataset is missing, has the wrong type or shape, counts and rows disagree, values are impossible, or there
-        is no frame.
+        If a dataset is missing, has the wrong type or shape, counts and rows disagree, or values are impossible.
     """
     with opened(path) as file:
         group = file.get(result)
         if not isinstance(group, h5py.Group):
             raise InputFileError(path, "group is missing", where=result, found=", ".join(file) or "nothing")
         counts = dataset(group, "nPeaks", kind="iu", shape=(None,))[()].astype(np.int64)
-        if not len(counts):
-            raise InputFileError(path, "holds no frames", where=f"{result}/nPeaks")
         tables = {name: dataset(group, name, kind="iuf", shape=(len(counts), None)) for name in _NEEDED}
         optional = set(_TYPES) - set(_NEEDED)
         tables |= {name: dataset(group, name, kind="iufb", shape=(len(counts), None)) for name in optional & set(group)}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fewphoton.config.separation import VetoConfig
+from fewphoton.errors import InputFileError
 from fewphoton.io.atomic import write_text
 from fewphoton.io.cxi_peaks import read_cxi_peaks
 from fewphoton.io.metrics import write_metrics
@@ -39,6 +40,8 @@ class Outputs:
 def run(inputs: Inputs, outputs: Outputs, config: VetoConfig, context: Context) -> None:
     """Judge every frame."""
     peaks, n_frames = read_cxi_peaks(inputs.peaks)
+    if n_frames == 0:
+        raise InputFileError(inputs.peaks, "holds no frames")
     signal = frame_signal(peaks, n_frames)
     kept = kept_frames(signal, config)
     numbers = np.flatnonzero(kept)
