@@ -91,6 +91,16 @@ def test_schema_is_in_step():
             "must name the same parameters",
         ),
         ({"sweep": {"a": {"collapse.n_frame": [2]}}}, "did you mean 'collapse.n_frames'?"),
+        ({"stages": {"count_photons": {"jobs": 2, "job": 1}}}, "jobs are numbered by the workflow"),
+        ({"stages": {"count_photons": {"jobs": 2, "job": 2}}}, "job 2 is none of 2 jobs"),
+        (
+            {
+                "single_particles": {
+                    "patterns": {"a": {"files": ["a.h5"], "geometry": "a.yaml", "count_photons": {"jobs": 2}}}
+                }
+            },
+            "patterns are counted by one job",
+        ),
         ({"sweep": {"collapse.n_frames": {"first": 2, "last": 2}}}, "two different numbers"),
         ({"sweep": {"collapse.n_frames": {"first": 1, "last": 3, "step": -1}}}, "does not lead from 1 to 3"),
         ({"sweep": {"collapse.n_frames": {"first": 1, "last": 3, "step": 1, "number": 3}}}, "not both"),

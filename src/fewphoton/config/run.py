@@ -133,6 +133,12 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_workflow_numbers_jobs(self) -> RunConfig:
+        if self.stages.count_photons.job is not None:
+            raise ValueError("stages.count_photons.job: jobs are numbered by the workflow; give their number as jobs")
+        return self
+
+    @model_validator(mode="after")
     def _spots_need_densified_frames(self) -> RunConfig:
         wanting = [name for name, dataset in self.datasets.items() if dataset.integrate_spots is not None]
         if wanting and self.stages.densify is None:

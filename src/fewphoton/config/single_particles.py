@@ -134,6 +134,12 @@ class RealPatternsConfig(Section):
     draw_patterns: DrawPatternsConfig = DrawPatternsConfig()
     """Their figure."""
 
+    @model_validator(mode="after")
+    def _one_job_counts(self) -> RealPatternsConfig:
+        if self.count_photons.jobs != 1:
+            raise ValueError("count_photons: patterns are counted by one job; leave jobs out")
+        return self
+
 
 class SingleParticlesConfig(Section):
     """Single particles: simulated ones up to the density, and patterns of real ones."""
