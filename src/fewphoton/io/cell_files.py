@@ -76,7 +76,7 @@ def read_cell(path: Path | str) -> FoundCell:
             return _found(source, structure.cell, structure.find_spacegroup())
         if name.endswith((".cif", ".mmcif")):
             return _cif_cell(source)
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, IndexError, OSError, MemoryError) as error:
         raise InputFileError(source, f"cannot be read for its unit cell: {error}") from error
     raise InputFileError(source, "is no known kind of crystal file", expected=", ".join(CELL_SUFFIXES))
 

@@ -46,7 +46,7 @@ def read_structure(path: Path | str) -> AtomicStructure:
         if source.name.lower().removesuffix(".gz").endswith((".cif", ".mmcif")):
             return _from_cif(gemmi.cif.read(str(source)))
         return _from_macromolecule(gemmi.read_structure(str(source)))
-    except (RuntimeError, ValueError, IndexError, OSError) as error:
+    except (RuntimeError, ValueError, IndexError, OSError, MemoryError) as error:
         raise InputFileError(source, f"cannot be read as a structure: {error}") from error
     except (DataError, GeometryError) as error:
         raise InputFileError(

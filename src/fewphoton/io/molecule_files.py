@@ -54,7 +54,7 @@ def read_molecule(path: Path | str, chains: Sequence[str] = (), *, waters: bool 
     try:
         # Names are decoded when they are asked for, which fails where they are no UTF-8.
         return _molecule(source, gemmi.read_structure(str(source)), chains, waters)
-    except (RuntimeError, ValueError, IndexError, OSError) as error:
+    except (RuntimeError, ValueError, IndexError, OSError, MemoryError) as error:
         raise InputFileError(source, f"cannot be read as a molecule: {error}") from error
     except DataError as error:
         raise InputFileError(source, f"holds no usable molecule: {error}") from error

@@ -60,7 +60,7 @@ def read_mtz(path: Path | str) -> tuple[Reflections, Crystal]:
     try:
         mtz = gemmi.read_mtz_file(str(path))
         labels = mtz.column_labels()
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:
         raise InputFileError(path, f"cannot be read as MTZ: {error}") from error
     if mtz.spacegroup is None:
         raise InputFileError(path, "names no known space group", found=mtz.spacegroup_name or "nothing")

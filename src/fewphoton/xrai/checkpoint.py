@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import zipfile
 from typing import Any
 
@@ -29,13 +28,14 @@ def checkpoint_content(data: bytes) -> dict[str, Any]:
     DataError
         If the bytes are truncated, of another kind, or hold anything but tensors, numbers and text.
     """
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise DataError("no checkpoint of a training, or a truncated one")
     try:
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).partition("\n")[0]
+        is_archive = zipfile.is_zipfile(io.BytesIO(data))
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True) if is_archive else None
+    except Exception as error:  # the unpickler raises whatever damaged bytes lead it to
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(f"no checkpoint of a training, or a broken one: {reason}") from error
+    if not is_archive:
+        raise DataError("no checkpoint of a training, or a truncated one")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError("a checkpoint of another program or version")
     return content
