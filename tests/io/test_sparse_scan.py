@@ -59,6 +59,13 @@ def test_saturated_hits_are_left_out_and_bright_ones_capped(tmp_path):
     assert tallies == (1, 1)
 
 
+def test_a_cap_beyond_the_type_of_the_counts_caps_nothing(tmp_path):
+    small = np.array([12, 40, 100], np.int8)
+    frames, tallies = collect(scan_file(tmp_path / "s.h5", intensity=small), saturation=1000, cap=500)
+    assert frames.totals().tolist() == [52, 0, 100]
+    assert tallies == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -20,6 +20,7 @@ import numpy as np
 from fewphoton.errors import DataError, FewphotonError, InputFileError
 from fewphoton.io.atomic import written_aside
 from fewphoton.io.bitshuffle_codec import check_chunk, is_packed_in_blocks, packed_chunk
+from fewphoton.io.global_heaps import broken_heap
 from fewphoton.io.write_guard import WriteGuard
 
 COMPRESSION: dict[str, Any] = dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
@@ -61,6 +62,13 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
         ) from error
     try:
         with file:
+            if (heap := broken_heap(source)) is not None:
+                raise InputFileError(
+                    source,
+                    "holds damaged texts, in which the HDF5 library would never come to an end",
+                    where=f"global heap at byte {heap}",
+                    remedy="Bring the file anew, or make it again",
+                )
             yield file
     except MemoryError as error:
         if not _asked_by_reader(error):

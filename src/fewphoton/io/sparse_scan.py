@@ -133,7 +133,8 @@ def take_counts(
             pixel, count = pixel[kept], count[kept]
         if cap_counts is not None:
             capped = int((count > cap_counts).sum())
-            count = np.minimum(count, cap_counts)
+            # A cap beyond the type of the counts caps nothing, and NumPy would not take it.
+            count = np.minimum(count, cap_counts) if capped else count
         try:
             part = PhotonFrames(indptr, pixel.astype(np.uint32), count, n_pixels, scan.table.take(frames)).validate()
         except DataError as error:
