@@ -106,6 +106,13 @@ def test_broken_chains_are_refused(full_file):
         read_geometry(full_file)
 
 
+def test_a_step_of_no_kind_is_refused(full_file):
+    with h5py.File(full_file, "a") as file:
+        file["entry/instrument/detector/transformations/arm"].attrs["transformation_type"] = np.zeros(0)
+    with pytest.raises(InputFileError, match="'transformation_type' is no text"):
+        read_geometry(full_file)
+
+
 def test_a_file_without_detector_is_refused(tmp_path):
     h5py.File(tmp_path / "x.h5", "w").close()
     with pytest.raises(InputFileError, match="instrument/detector"):

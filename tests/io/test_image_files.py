@@ -95,6 +95,18 @@ def test_a_chain_of_directories_without_end_is_refused(tmp_path, where):
         open_image(path)
 
 
+def test_a_dimension_beyond_reason_is_refused(tmp_path):
+    """FabIO alone counts up to it."""
+    path = tmp_path / "x.edf"
+    fabio.edfimage.EdfImage(data=FRAMES[0]).write(str(path))
+    np.testing.assert_array_equal(open_image(path).data, FRAMES[0])
+    content = path.read_bytes()
+    assert b"Dim_2 = 12 ;" in content
+    path.write_bytes(content.replace(b"Dim_2 = 12 ;", b"Dim_299999999999 = 12 ;", 1))
+    with pytest.raises(InputFileError, match=r"x\.edf: FabIO cannot read it: the header names Dim_2999"):
+        open_image(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"I", b"II*\x00", b"MM\x00*\x00\x00\xff\xff", b"II+\x00" + bytes(12)])
 def test_images_that_are_cut_are_refused(tmp_path, content):
     (tmp_path / "x.tif").write_bytes(content)

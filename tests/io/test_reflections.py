@@ -73,6 +73,14 @@ def test_truncated_file_is_refused(path):
         read_mtz(path)
 
 
+def test_a_space_group_that_is_no_text_is_refused(path):
+    content = path.read_bytes()
+    assert b"'I -4 3 d'" in content
+    path.write_bytes(content.replace(b"'I -4 3 d'", b"'\xff -4 3 d'"))
+    with pytest.raises(InputFileError, match="cannot be read as MTZ"):
+        read_mtz(path)
+
+
 def test_missing_column_is_named(tmp_path, path):
     mtz = gemmi.read_mtz_file(str(path))
     mtz.remove_column(mtz.column_labels().index("SIGIMEAN"))

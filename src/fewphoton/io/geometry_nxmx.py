@@ -18,7 +18,7 @@ from fewphoton.data.orientations import rotation_about_axis
 from fewphoton.errors import GeometryError, InputFileError
 from fewphoton.io.geometry_cbf import simple_panel
 from fewphoton.io.geometry_yaml import Geometry
-from fewphoton.io.hdf5 import attribute, dataset, opened
+from fewphoton.io.hdf5 import attribute, dataset, opened, text_attribute
 
 _METRES = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "um": 1e-6, "micron": 1e-6, "nm": 1e-9}
 _ANGSTROMS = {"A": 1.0, "angstrom": 1.0, "Angstrom": 1.0, "nm": 10.0, "m": 1e10}
@@ -165,7 +165,7 @@ def _chain(item: h5py.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]
         if target not in parent:
             raise InputFileError(place.file.filename, f"depends_on {target!r} leads nowhere", where=place.name)
         place = parent[target]
-        kind = attribute(place, "transformation_type")
+        kind = text_attribute(place, "transformation_type")
         offset = _offset(place)
         if kind == "translation":
             shift = shift + _vector(place) * _quantity(place, _METRES, "m") + offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fewphoton.errors import InputFileError
 
 _CBF_MAGIC = b"###CBF"
+_EDF_HEAD_BYTES = 4 * 1024**2
 
 
 class _WholeCbf(CbfImage):  # type: ignore[misc]
@@ -65,6 +67,7 @@ def open_image(path: Path | str) -> Any:
         if _is_cbf(source):
             return _WholeCbf().read(str(source))
         _require_ending_directories(source)
+        _require_few_dimensions(source)
         return fabio.open(str(source))
     except Exception as error:  # FabIO's readers raise whatever their format's parser meets
         raise InputFileError(source, f"FabIO cannot read it: {error}") from error
@@ -76,6 +79,16 @@ def _is_cbf(source: Path) -> bool:
         return True
     with source.open("rb") as file:
         return file.read(len(_CBF_MAGIC)) == _CBF_MAGIC
+
+
+def _require_few_dimensions(source: Path) -> None:
+    """Refuse an EDF file with a dimension of a number beyond reason: FabIO would count up to it."""
+    with source.open("rb") as file:
+        head = file.read(_EDF_HEAD_BYTES)
+    if not head.lstrip().startswith(b"{"):
+        return
+    if (found := re.search(rb"dim_\d{3,}", head, re.IGNORECASE)) is not None:
+        raise ValueError(f"the header names {found.group()[:24].decode()}")
 
 
 def _require_ending_directories(source: Path) -> None:

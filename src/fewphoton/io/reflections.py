@@ -60,10 +60,11 @@ def read_mtz(path: Path | str) -> tuple[Reflections, Crystal]:
     try:
         mtz = gemmi.read_mtz_file(str(path))
         labels = mtz.column_labels()
+        named = mtz.spacegroup_name or "nothing"
     except (RuntimeError, ValueError, OSError, MemoryError) as error:
         raise InputFileError(path, f"cannot be read as MTZ: {error}") from error
     if mtz.spacegroup is None:
-        raise InputFileError(path, "names no known space group", found=mtz.spacegroup_name or "nothing")
+        raise InputFileError(path, "names no known space group", found=named)
     for label in ("IMEAN", "SIGIMEAN"):
         if label not in labels:
             raise InputFileError(path, "column is missing", where=label, found=", ".join(labels))
