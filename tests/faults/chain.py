@@ -179,3 +179,4 @@ _FURTHER = (
 )
 LONG_CHAIN = CHAIN + _FURTHER
 """With the stages that take seconds to start or have nothing to lose; the long form of the campaign kills them too."""
+STAGES = CHAIN if KILLS == 1 else LONG_CHAIN

@@ -15,21 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults.chain import CHAIN, KILLS, LONG_CHAIN, Command
-
-STAGES = CHAIN if KILLS == 1 else LONG_CHAIN
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> tuple[Path, dict[str, float]]:
-    """All stages run to their ends, and the seconds that each took."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    seconds = {}
-    for command in STAGES:
-        began = time.perf_counter()
-        command.run(folder)
-        seconds[command.stage] = time.perf_counter() - began
-    return folder, seconds
+from tests.faults.chain import KILLS, STAGES, Command
 
 
 @pytest.fixture(scope="module")

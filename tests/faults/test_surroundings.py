@@ -30,13 +30,9 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory) -> Path:
-    """All stages run to their ends in a plain folder."""
-    folder = tmp_path_factory.mktemp("plain")
-    for command in CHAIN:
-        assert main(command.words(folder)[3:]) == 0
-    return folder
+@pytest.fixture
+def source(undisturbed) -> Path:
+    return undisturbed[0]
 
 
 def given(command: Command, source: Path, folder: Path) -> None:

@@ -113,6 +113,14 @@ def test_a_step_of_no_kind_is_refused(full_file):
         read_geometry(full_file)
 
 
+def test_modules_without_two_axes_are_refused(full_file):
+    with h5py.File(full_file, "a") as file:
+        del file["entry/instrument/detector/module/data_origin"]
+        file["entry/instrument/detector/module/data_origin"] = np.zeros(0, dtype=int)
+    with pytest.raises(InputFileError, match=r"data_origin\]: tells no two axes"):
+        read_geometry(full_file)
+
+
 def test_a_file_without_detector_is_refused(tmp_path):
     h5py.File(tmp_path / "x.h5", "w").close()
     with pytest.raises(InputFileError, match="instrument/detector"):

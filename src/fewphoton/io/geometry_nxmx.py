@@ -122,8 +122,7 @@ def _frame_shape(file: h5py.File, detector: h5py.Group) -> tuple[int, int]:
 
 
 def _module_panel(module: h5py.Group, number: int) -> Panel:
-    start = dataset(module, "data_origin", kind="iu")[()].ravel()[-2:]
-    size = dataset(module, "data_size", kind="iu")[()].ravel()[-2:]
+    start, size = (_two_axes(module, name) for name in ("data_origin", "data_size"))
     fast, slow = module["fast_pixel_direction"], module["slow_pixel_direction"]
     fast_turn, _ = _chain(fast)
     slow_turn, _ = _chain(slow)
@@ -138,6 +137,15 @@ def _module_panel(module: h5py.Group, number: int) -> Panel:
     return Panel(
         f"{name}{number}", int(start[0]), int(start[1]), int(size[0]), int(size[1]), corner, slow_step, fast_step
     )
+
+
+def _two_axes(module: h5py.Group, name: str) -> NDArray[np.int64]:
+    """Return the last two entries, slow and fast; what comes before counts frames."""
+    item = dataset(module, name, kind="iu")
+    found = item[()].ravel()[-2:]
+    if len(found) != 2:
+        raise InputFileError(item.file.filename, "tells no two axes", where=item.name, found=f"shape {item.shape}")
+    return np.asarray(found, dtype=np.int64)
 
 
 def _vector(item: h5py.Dataset, name: str = "vector") -> NDArray[np.float64]:
