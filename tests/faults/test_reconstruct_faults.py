@@ -201,7 +201,7 @@ def test_a_truncated_checkpoint_is_refused(folder, untouched, kept, capsys):
     assert not (place / "volume.h5").exists()
 
 
-def test_a_checkpoint_of_another_photon_file_is_not_resumed_from(folder, untouched, tmp_path):
+def test_a_checkpoint_of_another_photon_file_is_not_resumed_from(folder, untouched, tmp_path, capsys):
     from fewphoton.io.photon_files import read_photon_file, write_photon_file
     from fewphoton.io.provenance import Provenance
 
@@ -211,6 +211,7 @@ def test_a_checkpoint_of_another_photon_file_is_not_resumed_from(folder, untouch
     shutil.copy(folder / "crystal.yaml", tmp_path / "crystal.yaml")
     (tmp_path / "out").mkdir()
     shutil.copy(untouched[1] / "checkpoint.h5", tmp_path / "out" / "checkpoint.h5")
-    for name in ("out", "fresh"):
+    for name, is_told in (("out", True), ("fresh", False)):
         assert main(arguments(tmp_path, name, "--quiet")) == 0
+        assert ("another version of fewphoton: starting anew" in capsys.readouterr().err) == is_told
     assert (tmp_path / "out" / "volume.h5").read_bytes() == (tmp_path / "fresh" / "volume.h5").read_bytes()

@@ -5,6 +5,7 @@ They hold the volume, the records so far, and what options keep between iteratio
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -106,6 +107,17 @@ class CheckpointFile:
                 )
         records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return Checkpoint(volume, records, memory)
+
+    def foreign_note(self) -> str | None:
+        """Return what to say where there is a checkpoint of another identity, or None; broken ones are for reading."""
+        found = None
+        with contextlib.suppress(InputFileError):
+            if self.path.exists():
+                with opened(self.path) as file:
+                    found = file.attrs.get("identity")
+        if not isinstance(found, str) or found == self._identity:
+            return None
+        return f"{self.path} belongs to other parameters, inputs or another version of fewphoton: starting anew"
 
     def write(self, volume: np.ndarray, records: Sequence[Any], memory: Mapping[str, np.ndarray] | None = None) -> None:
         """Save volume, records (dataclass instances of numbers and words) and further arrays by name."""

@@ -48,15 +48,22 @@ def file_digest(path: Path | str) -> str:
 
 @functools.cache
 def source_commit() -> str:
-    """Return the git commit of the source tree, or ``unknown`` for an installed copy."""
+    """Return the last git commit that changed the package, or ``unknown`` for an installed copy.
+
+    Other commits in the same clone, of a configuration for example, make no other program, and leave checkpoints valid.
+    """
     folder = Path(fewphoton.__file__).resolve().parent
     try:
         answer = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+            ["git", "-C", str(folder), "log", "-1", "--format=%H", "--", "."],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return answer.stdout.strip()
+    return answer.stdout.strip() or "unknown"
 
 
 @dataclass(frozen=True)

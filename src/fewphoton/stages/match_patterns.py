@@ -67,6 +67,8 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
     section = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     provenance = Provenance.of("match-patterns", section, input_files(inputs))
     file = None if outputs.checkpoint is None else CheckpointFile(outputs.checkpoint, provenance.record())
+    if file is not None and (note := file.foreign_note()):
+        context.say(note)
     state = None if file is None else _resumed(file, task)
     steps = n_steps(config)
 

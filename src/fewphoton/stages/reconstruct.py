@@ -118,7 +118,10 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
             tracing = IterateTracing(peaks, config.trace_every)
         store = None
         if outputs.checkpoint is not None:
-            store = _Store(CheckpointFile(outputs.checkpoint, provenance.record()), tracing)
+            file = CheckpointFile(outputs.checkpoint, provenance.record())
+            if head and (note := file.foreign_note()):
+                context.say(note)
+            store = _Store(file, tracing)
         if head:
             context.say(
                 f"{problem.n_frames} frames ({problem.n_informative_frames} with photons), {rows.n_rows} pixels, "
