@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.workflow.test_workflow import run, snakemake, snapshots_run
+from tests.workflow.test_workflow import environment, run, snakemake, snapshots_run
 
 pytestmark = pytest.mark.workflow
 FUTURE = 4_000_000_000
@@ -41,7 +41,7 @@ def begun(folder: Path, config: Path) -> Iterator[None]:
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", config]
     process = subprocess.Popen(
         [Path(sys.executable).parent / command[0], *command[1:], "--cores", "1"],
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -130,37 +130,35 @@ def test_no_raw_frame_is_refused_by_name(folder, capsys, command: Command):
     assert not ended(command, folder, capsys, str(folder / "raw.h5"))
 
 
-def raw_frames(folder: Path, n_frames: int) -> None:
-    counts = np.random.default_rng(1).poisson(5, (n_frames, *DETECTOR.frame_shape)).astype(np.uint16)
+@pytest.fixture
+def separated(folder, capsys) -> Path:
+    """Sparse frames and peaks of a single frame."""
+    counts = np.random.default_rng(1).poisson(5, (1, *DETECTOR.frame_shape)).astype(np.uint16)
     with h5py.File(folder / "raw.h5", "w") as file:
         file["entry/data/data"] = counts
+    for former in RAW_STAGES[1:]:
+        assert ended(former, folder, capsys, "")
+        (folder / "metrics.json").unlink()
+    return folder
 
 
-def keep_rows(group: h5py.Group, n_rows: dict[str, int]) -> None:
-    """Shorten all columns of a group, to nothing where no number of rows is told."""
+def remove_rows(group: h5py.Group) -> None:
+    """Take all frames away; pointers keep the one at which nothing begins."""
     for name in [key for key in group if key == "nPeaks" or key.startswith("peak") or key in SPARSE_COLUMNS]:
-        content, attributes = group[name][: n_rows.get(name, 0)], dict(group[name].attrs)
+        content, attributes = group[name][: int(name == "frame_ptr")], dict(group[name].attrs)
         del group[name]
         group.create_dataset(name, data=content).attrs.update(attributes)
 
 
 @pytest.mark.parametrize("command", SEPARATED_STAGES, ids=lambda command: command.stage)
-def test_a_single_separated_frame_is_taken(folder, capsys, command: Command):
-    raw_frames(folder, 1)
-    for former in RAW_STAGES[1:]:
-        assert ended(former, folder, capsys, "")
-        (folder / "metrics.json").unlink()
-    assert ended(command, folder, capsys, "")
+def test_a_single_separated_frame_is_taken(separated, capsys, command: Command):
+    assert ended(command, separated, capsys, "")
 
 
 @pytest.mark.parametrize("command", SEPARATED_STAGES, ids=lambda command: command.stage)
-def test_no_separated_frame_is_refused_by_name(folder, capsys, command: Command):
+def test_no_separated_frame_is_refused_by_name(separated, capsys, command: Command):
     """Files whose frames were all taken away, as a cut in another program leaves them."""
-    raw_frames(folder, 1)
-    for former in RAW_STAGES[1:]:
-        assert ended(former, folder, capsys, "")
-    (folder / "metrics.json").unlink()
     for name, place in (("sparse.h5", "entry_0000/sparse_frames"), ("peaks.cxi", "entry_1/result_1")):
-        with h5py.File(folder / name, "r+") as file:
-            keep_rows(file[place], {"frame_ptr": 1})
-    assert not ended(command, folder, capsys, str(folder))
+        with h5py.File(separated / name, "r+") as file:
+            remove_rows(file[place])
+    assert not ended(command, separated, capsys, str(separated))

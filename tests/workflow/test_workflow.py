@@ -22,10 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.workflow
 
 
+def environment() -> dict[str, str]:
+    """Return an environment in which programs of this Python are found first."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
 def run(*words: str, folder: Path | None = None, check: bool = True, **variables: str) -> subprocess.CompletedProcess:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "120", **variables}
-    done = subprocess.run(words, cwd=folder or ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    surroundings = environment() | {"COLUMNS": "120"} | variables
+    done = subprocess.run(words, cwd=folder or ROOT, env=surroundings, capture_output=True, text=True, timeout=900)
     if check and done.returncode != 0:
         logs = "\n".join(f"{log}:\n{log.read_text()}" for log in (folder or ROOT).glob("results/**/*.log"))
         pytest.fail(f"{' '.join(words)}\n{done.stdout}\n{done.stderr}\n{logs[-6000:]}")

@@ -32,7 +32,7 @@ class SweepRange(Section):
     @model_validator(mode="after")
     def _is_a_range(self) -> SweepRange:
         ends = (self.first, self.last)
-        if not all(map(math.isfinite, ends)) or self.first == self.last:
+        if self.first == self.last:
             raise ValueError(f"first and last must be two different numbers; found {ends[0]} and {ends[1]}")
         if self.step is not None and self.number is not None:
             raise ValueError("give step or number, not both")

@@ -5,9 +5,8 @@ They hold the volume, the records so far, and what options keep between iteratio
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -55,10 +54,12 @@ class CheckpointFile:
         File.
     identity : dict
         What the state belongs to (configuration, input digests); a file of another identity is not resumed from.
+    say : callable, optional
+        Takes a line for people where there is a file of another identity.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self.path = path
+    def __init__(self, path: Path, identity: dict[str, Any], say: Callable[[str], None] | None = None) -> None:
+        self.path, self._say = path, say
         self._identity = json.dumps(identity, sort_keys=True)
 
     def read(self) -> Checkpoint | None:
@@ -78,6 +79,11 @@ class CheckpointFile:
             with opened(self.path) as file:
                 require_kind(file, KIND)
                 if text_attribute(file, "identity") != self._identity:
+                    if self._say is not None:
+                        self._say(
+                            f"{self.path} belongs to other parameters, inputs or another version of fewphoton: "
+                            "starting anew"
+                        )
                     return None
                 volume = dataset(file, "volume", kind="f", shape=(None, None, None))[()]
                 columns = {name: _column(dataset(file, f"records/{name}", shape=(None,))) for name in file["records"]}
@@ -107,17 +113,6 @@ class CheckpointFile:
                 )
         records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return Checkpoint(volume, records, memory)
-
-    def foreign_note(self) -> str | None:
-        """Return what to say where there is a checkpoint of another identity, or None; broken ones are for reading."""
-        found = None
-        with contextlib.suppress(InputFileError):
-            if self.path.exists():
-                with opened(self.path) as file:
-                    found = file.attrs.get("identity")
-        if not isinstance(found, str) or found == self._identity:
-            return None
-        return f"{self.path} belongs to other parameters, inputs or another version of fewphoton: starting anew"
 
     def write(self, volume: np.ndarray, records: Sequence[Any], memory: Mapping[str, np.ndarray] | None = None) -> None:
         """Save volume, records (dataclass instances of numbers and words) and further arrays by name."""

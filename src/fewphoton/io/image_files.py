@@ -84,9 +84,10 @@ def _is_cbf(source: Path) -> bool:
 def _require_few_dimensions(source: Path) -> None:
     """Refuse an EDF file with a dimension of a number beyond reason: FabIO would count up to it."""
     with source.open("rb") as file:
-        head = file.read(_EDF_HEAD_BYTES)
-    if not head.lstrip().startswith(b"{"):
-        return
+        head = file.read(16)
+        if not head.lstrip().startswith(b"{"):
+            return
+        head += file.read(_EDF_HEAD_BYTES)
     if (found := re.search(rb"dim_\d{3,}", head, re.IGNORECASE)) is not None:
         raise ValueError(f"the header names {found.group()[:24].decode()}")
 

@@ -147,6 +147,11 @@ class PhotonFileWriter:
         write_detector(entry, detector, beam)
         self._masked = detector.masked
 
+    @property
+    def photons_of_pixel(self) -> np.ndarray:
+        """Photons of all frames so far, int64 `(n_pixels,)`."""
+        return self._sum
+
     def set_mask(self, masked: np.ndarray) -> None:
         """Replace the mask that is stored with the detector, bool `(n_pixels,)`; gaps stay masked."""
         self._masked = self._detector.with_mask(masked).masked

@@ -61,7 +61,6 @@ class Outputs:
 class _Tally:
     """Sums over the frames of a run."""
 
-    n_pixels: int
     n_kept: int = 0
     n_bright: int = 0
     n_shifted: int = 0
@@ -70,10 +69,6 @@ class _Tally:
     bad_reads: int = 0
     saturated: int = 0
     rejected_index: list[int] = field(default_factory=list)
-    photons_of_pixel: NDArray[np.int64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.photons_of_pixel = np.zeros(self.n_pixels, dtype=np.int64)
 
     def add(
         self, writer: PhotonFileWriter, counted: Counted, bright: NDArray[np.bool_], shifted: NDArray[np.bool_]
@@ -91,8 +86,6 @@ class _Tally:
         self.bad_reads += int(counted.n_invalid[keep].sum())
         self.saturated += int(counted.n_saturated[keep].sum())
         self.rejected_index += counted.photons.table.source_index[~keep].tolist()
-        weights = np.bincount(kept.pixel, weights=kept.count, minlength=self.n_pixels)
-        self.photons_of_pixel += weights.astype(np.int64)
 
     def metrics(self) -> dict[str, Any]:
         """Return what is the same for all calibrations."""
@@ -194,7 +187,7 @@ def _take_counts(
 ) -> dict[str, Any]:
     table = _with_series(raw.table, config)
     reader = CountReader(detector.masked, raw.dtype.newbyteorder("="))
-    tally = _Tally(detector.n_pixels)
+    tally = _Tally()
     with contextlib.closing(_chunks(raw, config, context)) as chunks:
         for place, frames in chunks:
             none = np.zeros(len(frames), dtype=bool)
@@ -236,7 +229,7 @@ def _count(
     prepared = prepare_counting(config, detector, sample.held(_SAMPLE_BYTES), given)
     table = _with_series(raw.table, config)
     probe = LevelProbe(prepared.calibration, config.threshold_photons)
-    tally = _Tally(detector.n_pixels)
+    tally = _Tally()
     counter: PhotonCounter | None = None
     with contextlib.closing(_chunks(raw, config, context)) as chunks:
         for place, frames in chunks:
@@ -257,7 +250,7 @@ def _count(
     silent = np.zeros(detector.n_pixels, dtype=bool)
     if config.job is None:
         # Of a part, too few photons may be known to tell silence.
-        silent = silent_pixels(tally.photons_of_pixel, detector.frame_shape, prepared.calibration.usable)
+        silent = silent_pixels(writer.photons_of_pixel, detector.frame_shape, prepared.calibration.usable)
     writer.set_mask(prepared.calibration.unusable | silent)
     return {**tally.metrics(), **_calibration_metrics(prepared, silent, config)}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fewphoton.config import JoinPhotonsConfig
 from fewphoton.errors import DataError, InputFileError
@@ -62,24 +61,20 @@ def run(inputs: Inputs, outputs: Outputs, config: JoinPhotonsConfig, context: Co
     """
     if len(inputs.parts) != len(inputs.part_metrics):
         raise DataError(f"{len(inputs.part_metrics)} files of metrics for {len(inputs.parts)} parts")
-    found = provenance_of(inputs.parts[0])
-    counting = _check_parts(inputs.parts, found)
-    records = [read_metrics(path) for path in inputs.part_metrics]
-    metrics = _joined(inputs.part_metrics, records)
-    provenance = Provenance("count-photons", counting, found["inputs"], tuple(found["notes"]))
+    provenance = _of_the_whole(inputs.parts)
+    metrics = _joined(inputs.part_metrics, [read_metrics(path) for path in inputs.part_metrics])
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(open_photon_file(inputs.parts[0]))
         writer = stack.enter_context(write_photon_file(outputs.frames, first.detector, first.beam, provenance))
-        photons_of_pixel = np.zeros(first.detector.n_pixels, dtype=np.int64)
         for path in context.track(inputs.parts, "join photons", "parts"):
             with open_photon_file(path) as reader:
-                _append(reader, first, writer, photons_of_pixel)
-        if counting["calibration"] == "photons":
+                _append(reader, first, writer)
+        if provenance.config["calibration"] == "photons":
             silent = np.zeros(first.detector.n_pixels, dtype=bool)
         elif metrics["n_frames_kept"] == 0:
             raise no_frame_was_kept(metrics["n_frames_rejected_shifted"], metrics["n_frames_rejected_bright"])
         else:
-            silent = silent_pixels(photons_of_pixel, first.detector.frame_shape, ~first.detector.masked)
+            silent = silent_pixels(writer.photons_of_pixel, first.detector.frame_shape, ~first.detector.masked)
         writer.set_mask(first.detector.masked | silent)
     for name in ("masked_pixels", "dead_pixels"):
         if name in metrics:
@@ -87,11 +82,12 @@ def run(inputs: Inputs, outputs: Outputs, config: JoinPhotonsConfig, context: Co
     write_metrics(outputs.metrics, metrics)
 
 
-def _check_parts(parts: tuple[str, ...], first: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters that the parts share; each has to be what its place says."""
+def _of_the_whole(parts: tuple[str, ...]) -> Provenance:
+    """Return the record of a single job that counts all; each part has to be what its place says."""
+    records = [provenance_of(path) for path in parts]
+    first = records[0]
     shared = {name: value for name, value in first["config"].items() if name != "job"}
-    for number, path in enumerate(parts):
-        record = provenance_of(path)
+    for number, (path, record) in enumerate(zip(parts, records, strict=True)):
         config = dict(record["config"])
         job = config.pop("job", None)
         place = f"job {number} of {len(parts)}"
@@ -107,15 +103,10 @@ def _check_parts(parts: tuple[str, ...], first: dict[str, Any]) -> dict[str, Any
                 where="provenance",
                 remedy="Count all parts anew",
             )
-    return shared | {"job": None}
+    return Provenance("count-photons", shared | {"job": None}, first["inputs"], tuple(first["notes"]))
 
 
-def _append(
-    reader: PhotonFileReader,
-    first: PhotonFileReader,
-    writer: PhotonFileWriter,
-    photons_of_pixel: NDArray[np.int64],
-) -> None:
+def _append(reader: PhotonFileReader, first: PhotonFileReader, writer: PhotonFileWriter) -> None:
     if not np.array_equal(reader.detector.masked, first.detector.masked):
         raise InputFileError(
             reader.path,
@@ -125,8 +116,6 @@ def _append(
         )
     for frames in reader.chunks():
         writer.append(frames)
-        weights = np.bincount(frames.pixel, weights=frames.count, minlength=len(photons_of_pixel))
-        photons_of_pixel += weights.astype(np.int64)
 
 
 def _joined(paths: tuple[str, ...], records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -66,9 +66,7 @@ def run(inputs: Inputs, outputs: Outputs, config: MatchPatternsConfig, context: 
     _check_memory(config, problem.views.n_pixels, problem.views.device)
     section = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     provenance = Provenance.of("match-patterns", section, input_files(inputs))
-    file = None if outputs.checkpoint is None else CheckpointFile(outputs.checkpoint, provenance.record())
-    if file is not None and (note := file.foreign_note()):
-        context.say(note)
+    file = None if outputs.checkpoint is None else CheckpointFile(outputs.checkpoint, provenance.record(), context.say)
     state = None if file is None else _resumed(file, task)
     steps = n_steps(config)
 

@@ -118,10 +118,7 @@ def run(inputs: Inputs, outputs: Outputs, config: ReconstructConfig, context: Co
             tracing = IterateTracing(peaks, config.trace_every)
         store = None
         if outputs.checkpoint is not None:
-            file = CheckpointFile(outputs.checkpoint, provenance.record())
-            if head and (note := file.foreign_note()):
-                context.say(note)
-            store = _Store(file, tracing)
+            store = _Store(CheckpointFile(outputs.checkpoint, provenance.record(), context.say), tracing)
         if head:
             context.say(
                 f"{problem.n_frames} frames ({problem.n_informative_frames} with photons), {rows.n_rows} pixels, "

@@ -90,9 +90,7 @@ def run(inputs: Inputs, outputs: Outputs, config: RefinePosesConfig, context: Co
 
     section = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     provenance = Provenance.of("refine-poses", section, input_files(inputs))
-    file = None if outputs.checkpoint is None else CheckpointFile(outputs.checkpoint, provenance.record())
-    if file is not None and (note := file.foreign_note()):
-        context.say(note)
+    file = None if outputs.checkpoint is None else CheckpointFile(outputs.checkpoint, provenance.record(), context.say)
     state = None if file is None else _resumed(file, len(start), problem.views.device)
 
     def save(now: RefineState) -> None:
